@@ -1,0 +1,90 @@
+#include "agent/domain/service.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "agent/domain/names.hpp"
+
+NLOHMANN_JSON_NAMESPACE_BEGIN
+/// Durations are stored in milliseconds.
+template <class Rep, class Period>
+struct adl_serializer<std::chrono::duration<Rep, Period>> {
+  using Duration = std::chrono::duration<Rep, Period>;
+  static void to_json(json& value, const Duration& duration) {
+    value = std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+  }
+  static void from_json(const json& value, Duration& duration) {
+    duration = std::chrono::duration_cast<Duration>(std::chrono::milliseconds(value.get<std::int64_t>()));
+  }
+};
+NLOHMANN_JSON_NAMESPACE_END
+
+namespace deploy::domain {
+
+namespace {
+
+constexpr NameTable<Trigger, 4> triggers{{{Trigger::push, "push"},
+                                          {Trigger::workflow_run, "workflow_run"},
+                                          {Trigger::registry_package, "registry_package"},
+                                          {Trigger::manual, "manual"}}};
+constexpr NameTable<StrategyKind, 3> strategies{{{StrategyKind::rolling, "rolling"},
+                                                 {StrategyKind::blue_green, "blue-green"},
+                                                 {StrategyKind::recreate, "recreate"}}};
+
+}  // namespace
+
+std::string to_string(Trigger trigger) { return name_in(triggers, trigger); }
+std::string to_string(StrategyKind strategy) { return name_in(strategies, strategy); }
+std::optional<Trigger> trigger_from(const std::string& name) { return value_in(triggers, name); }
+std::optional<StrategyKind> strategy_from(const std::string& name) { return value_in(strategies, name); }
+
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(GitSource, url, ssh_key, ssh_known_hosts, token_env, context, dockerfile,
+                                                target, args)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ContainerSettings, environment, command, entrypoint, user, working_dir,
+                                                volumes, extra_hosts, tmpfs, restart, log_driver, log_options, labels,
+                                                memory_bytes, cpus, init, stop_signal, stop_grace_period)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HealthCheck, http, port, expect_status, expect_json, interval, timeout,
+                                                successes, deadline)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ProxySettings, upstream, port, server_parameters, directives)
+
+nlohmann::json to_json_value(const Service& service) {
+  nlohmann::json value{{"name", service.name},
+                       {"repo", service.repo},
+                       {"branch", service.branch},
+                       {"trigger", to_string(service.trigger)},
+                       {"workflows", service.workflows},
+                       {"image", service.source.image},
+                       {"depends_on", service.depends_on},
+                       {"vars", service.vars},
+                       {"container", service.container},
+                       {"replicas", service.replicas},
+                       {"strategy", to_string(service.strategy)},
+                       {"health", service.health},
+                       {"proxy", service.proxy},
+                       {"drain", service.drain},
+                       {"retain", service.retain}};
+  if (service.source.git) value["git"] = *service.source.git;
+  return value;
+}
+
+Service service_from_json(const nlohmann::json& value) {
+  Service service;
+  service.name = value.value("name", service.name);
+  service.repo = value.value("repo", service.repo);
+  service.branch = value.value("branch", service.branch);
+  service.trigger = trigger_from(value.value("trigger", "push")).value_or(Trigger::manual);
+  service.workflows = value.value("workflows", service.workflows);
+  service.source.image = value.value("image", service.source.image);
+  if (value.contains("git")) service.source.git = value.at("git").get<GitSource>();
+  service.depends_on = value.value("depends_on", service.depends_on);
+  service.vars = value.value("vars", service.vars);
+  service.container = value.value("container", service.container);
+  service.replicas = value.value("replicas", service.replicas);
+  service.strategy = strategy_from(value.value("strategy", "rolling")).value_or(StrategyKind::rolling);
+  service.health = value.value("health", service.health);
+  service.proxy = value.value("proxy", service.proxy);
+  service.drain = value.value("drain", service.drain);
+  service.retain = value.value("retain", service.retain);
+  return service;
+}
+
+}  // namespace deploy::domain

@@ -1,0 +1,112 @@
+// A service as its file in deploy.d describes it. Pure data: what a revision keeps of its configuration.
+// Strings of `container` and `source.git.args` may hold ${VAR}, resolved only when a container or image is made, so that
+// a secret is never stored.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace deploy::domain {
+
+enum class Trigger { push, workflow_run, registry_package, manual };
+enum class StrategyKind { rolling, blue_green, recreate };
+
+/// Where the commits are, and how an image is built from one. Source: Engine API, POST /build.
+struct GitSource {
+  std::string url;                     // https://, ssh://, git@host:path, file://
+  std::string ssh_key;                 // path of a private key file; empty: none
+  std::string ssh_known_hosts;         // path of a known_hosts file; required with ssh
+  std::string token_env;               // name of the environment variable that holds an HTTPS token; empty: none
+  std::string context = ".";           // folder inside the repository
+  std::string dockerfile = "Dockerfile";  // relative to the context
+  std::string target;                  // build stage; empty: the last
+  std::map<std::string, std::string> args;
+  bool operator==(const GitSource&) const = default;
+};
+
+struct Source {
+  std::optional<GitSource> git;
+  std::string image;  // reference with {sha}, {tag} or {branch}; empty: build from git
+  bool operator==(const Source&) const = default;
+};
+
+/// The part of Compose's vocabulary that a container is created with.
+struct ContainerSettings {
+  std::map<std::string, std::string> environment;
+  std::vector<std::string> command;     // empty: the image's own
+  std::vector<std::string> entrypoint;  // empty: the image's own
+  std::string user;
+  std::string working_dir;
+  std::vector<std::string> volumes;      // "source:/target[:ro]", source a host path or a volume's name
+  std::vector<std::string> extra_hosts;  // "name:address", address may be host-gateway
+  std::vector<std::string> tmpfs;
+  std::string restart = "unless-stopped";
+  std::string log_driver;  // empty: the engine's default
+  std::map<std::string, std::string> log_options;
+  std::map<std::string, std::string> labels;
+  std::int64_t memory_bytes = 0;  // 0: no limit
+  double cpus = 0;                // 0: no limit
+  bool init = false;
+  std::string stop_signal;  // empty: the image's own
+  std::chrono::seconds stop_grace_period{10};
+  bool operator==(const ContainerSettings&) const = default;
+};
+
+/// When is a target healthy? By HTTP if `http` is set, else by the image's HEALTHCHECK.
+struct HealthCheck {
+  std::string http;        // path of a GET request; empty: Docker's HEALTHCHECK
+  std::uint16_t port = 0;  // the service's port if 0 in the file
+  int expect_status = 200;
+  std::map<std::string, std::string> expect_json;  // JSON pointer (RFC 6901) -> JSON text of the wanted value
+  std::chrono::milliseconds interval{1000};
+  std::chrono::milliseconds timeout{5000};
+  int successes = 1;
+  std::chrono::milliseconds deadline{120000};
+  bool operator==(const HealthCheck&) const = default;
+};
+
+/// How traffic reaches the service. `port` is the port inside the container; 0: the service takes no traffic.
+struct ProxySettings {
+  std::string upstream;           // name of the upstream block for traffic from outside; empty: none
+  std::uint16_t port = 0;
+  std::string server_parameters;  // after the address in each `server` line, e.g. "max_fails=3 fail_timeout=10s"
+  std::vector<std::string> directives;  // further lines of the upstream block, e.g. "keepalive 32"
+  bool operator==(const ProxySettings&) const = default;
+};
+
+struct Service {
+  std::string name;
+  std::string repo;                        // owner/name as GitHub names it; empty: manual only
+  std::string branch = "main";
+  Trigger trigger = Trigger::push;
+  std::vector<std::string> workflows;      // allowed workflow paths for workflow_run; empty: any
+  Source source;
+  std::vector<std::string> depends_on;
+  std::vector<std::string> vars;           // env files for ${…}; not handed to the container
+  ContainerSettings container;
+  int replicas = 1;
+  StrategyKind strategy = StrategyKind::rolling;
+  HealthCheck health;
+  ProxySettings proxy;
+  std::chrono::milliseconds drain{30000};
+  int retain = 3;                          // revisions kept for rollback
+  bool operator==(const Service&) const = default;
+};
+
+/// Stored and printed names; the strings never change.
+std::string to_string(Trigger trigger);
+std::string to_string(StrategyKind strategy);
+std::optional<Trigger> trigger_from(const std::string& name);
+std::optional<StrategyKind> strategy_from(const std::string& name);
+
+/// The form in which a revision keeps its configuration. Keys that are absent read as their defaults, so that a later
+/// version can read what an earlier one stored. Throws nlohmann::json::exception on a wrong type.
+nlohmann::json to_json_value(const Service& service);
+Service service_from_json(const nlohmann::json& value);
+
+}  // namespace deploy::domain

@@ -1,0 +1,47 @@
+// The users' Nginx, as far as we use it: which targets get a service's requests.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "agent/base/async.hpp"
+#include "agent/domain/service.hpp"
+#include "agent/ports/health_prober.hpp"
+
+namespace deploy::ports {
+
+/// A service and the targets that get its requests, from outside and from other services. No targets: requests are
+/// answered 502 by Nginx.
+struct Route {
+  std::string service;
+  domain::ProxySettings settings;
+  std::vector<Endpoint> targets;
+  bool operator==(const Route&) const = default;
+};
+
+struct SwitchReport {
+  bool changed = false;  // false: the files said so already and a proof was enough
+  std::chrono::milliseconds test{0};   // nginx -t
+  std::chrono::milliseconds reload{0}; // the signal
+  std::chrono::milliseconds prove{0};
+  std::vector<std::string> notes;      // what a person should know, e.g. keepalive_min_timeout is not set
+};
+
+class UpstreamProxy {
+ public:
+  virtual ~UpstreamProxy() = default;
+
+  /// Makes all of Nginx's routes be these: joins the routing network where needed, writes, tests, signals and proves.
+  /// When it returns no worker that accepts connections has another configuration. When it throws, the files, and what
+  /// Nginx has loaded, are as before. Error kinds: not_found (no Nginx container), invalid (nginx -t refuses; the message holds
+  /// its output and says whether it was broken before), timed_out (no proof), disk_full, unreachable.
+  /// One call at a time.
+  virtual Task<SwitchReport> apply(std::vector<Route> routes) = 0;
+
+  /// Returns when no worker of an earlier configuration can take another request: each is gone, or has been shutting
+  /// down for longer than an idle connection may live on; or when `limit` has passed (false).
+  virtual Task<bool> wait_retired_workers(std::chrono::milliseconds limit) = 0;
+};
+
+}  // namespace deploy::ports
