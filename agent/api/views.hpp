@@ -1,0 +1,204 @@
+// The JSON forms of the agent's API, shared by the agent, which writes them, and the command line, which reads them.
+// Pure data: no clock, no I/O. Reading is lenient towards other versions: an absent or null key leaves the member's
+// default and an unknown key is ignored; a wrong type throws nlohmann::json::exception. docs/cli.md describes every
+// form.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/base/error.hpp"
+
+namespace deploy::api {
+
+/// The version of these forms; it changes when an older reader would misunderstand a newer writer.
+inline constexpr int api_version = 1;
+
+/// Times are ISO 8601 in UTC with milliseconds, "2026-07-01T09:30:00.000Z", or "" for what has not happened yet.
+using Time = std::string;
+
+struct VersionView {
+  std::string version;  // of deployd
+  int api = api_version;
+  std::string engine;      // of the container engine; empty where it could not be reached
+  std::string engine_api;  // the version spoken with it
+  bool operator==(const VersionView&) const = default;
+};
+
+struct LiveView {
+  std::string revision;
+  std::string commit;  // 40 hexadecimal digits; empty: deployed by image alone
+  std::string image;
+  Time since;
+  bool operator==(const LiveView&) const = default;
+};
+
+struct TargetView {
+  std::string name;     // of the container
+  std::string address;  // on the routing network
+  int port = 0;
+  std::string state;  // in words: live, draining, stopped, …
+  bool operator==(const TargetView&) const = default;
+};
+
+/// The rollout of a service that is queued or under way.
+struct ActiveView {
+  std::int64_t id = 0;
+  std::string phase;
+  std::string step;  // label of the step under way; empty: none
+  bool operator==(const ActiveView&) const = default;
+};
+
+/// The latest rollout of a service that has ended.
+struct LastView {
+  std::int64_t id = 0;
+  std::string phase;
+  std::string reason;
+  Time finished;
+  bool operator==(const LastView&) const = default;
+};
+
+struct ServiceView {
+  std::string service;
+  std::optional<LiveView> live;  // none: never deployed
+  std::vector<TargetView> targets;
+  std::optional<ActiveView> rollout;
+  std::optional<LastView> last;
+  bool operator==(const ServiceView&) const = default;
+};
+
+struct StatusView {
+  std::vector<ServiceView> services;
+  std::vector<std::string> notes;  // what a person should know
+  bool operator==(const StatusView&) const = default;
+};
+
+struct StepView {
+  std::string kind;
+  std::string label;
+  std::string state;  // pending | running | succeeded | failed | undone | skipped
+  int attempts = 0;
+  Time started;
+  Time finished;
+  std::string detail;
+  bool operator==(const StepView&) const = default;
+};
+
+struct RolloutView {
+  std::int64_t id = 0;
+  std::int64_t release = 0;
+  std::string service;
+  std::string kind;  // deploy | rollback
+  std::string revision;
+  std::string previous;  // the revision that was live before; empty: none
+  std::string cause;     // who or what asked for it, in words
+  std::string commit;
+  std::string image;
+  std::string phase;  // queued | running | undoing | succeeded | unchanged | rolled_back | needs_operator | cancelled |
+                      // superseded
+  std::string reason;            // why it ended as it did; empty for a plain success
+  std::vector<std::string> log;  // last lines of the container or of the build, where it failed
+  Time created;
+  Time started;
+  Time finished;
+  std::vector<StepView> steps;  // empty in a HistoryView
+  bool operator==(const RolloutView&) const = default;
+};
+
+struct HistoryView {
+  std::vector<RolloutView> rollouts;  // newest first
+  bool operator==(const HistoryView&) const = default;
+};
+
+struct AcceptedRolloutView {
+  std::int64_t id = 0;
+  std::string service;
+  bool operator==(const AcceptedRolloutView&) const = default;
+};
+
+/// The answer to a request that became a release.
+struct AcceptedView {
+  std::int64_t release = 0;
+  std::vector<AcceptedRolloutView> rollouts;
+  bool operator==(const AcceptedView&) const = default;
+};
+
+/// One line of the event stream.
+struct EventView {
+  std::int64_t seq = 0;  // grows; what `after` continues from
+  Time time;
+  std::int64_t release = 0;  // 0: none
+  std::int64_t rollout = 0;  // 0: none
+  std::string service;
+  std::string kind;
+  std::string text;  // for people
+  bool operator==(const EventView&) const = default;
+};
+
+struct ErrorView {
+  std::string kind;  // a name of error_kind_name
+  std::string message;
+  bool operator==(const ErrorView&) const = default;
+};
+
+/// Body of POST /v1/rollouts. At most one of `ref` and `image`; both empty: as configured.
+struct RolloutRequest {
+  std::vector<std::string> services;
+  std::string ref;
+  std::string image;
+  bool operator==(const RolloutRequest&) const = default;
+};
+
+/// Body of POST /v1/rollbacks. An empty `to` is the revision that was live before.
+struct RollbackRequest {
+  std::string service;
+  std::string to;
+  bool operator==(const RollbackRequest&) const = default;
+};
+
+/// Has a rollout with this phase ended? Unknown phases have not.
+bool is_final_phase(std::string_view phase);
+
+/// The name that ErrorView carries, and back; an unknown name reads as `failed`.
+std::string error_kind_name(ErrorKind kind);
+ErrorKind error_kind_from(std::string_view name);
+
+void to_json(nlohmann::json& json, const VersionView& view);
+void to_json(nlohmann::json& json, const LiveView& view);
+void to_json(nlohmann::json& json, const TargetView& view);
+void to_json(nlohmann::json& json, const ActiveView& view);
+void to_json(nlohmann::json& json, const LastView& view);
+void to_json(nlohmann::json& json, const ServiceView& view);
+void to_json(nlohmann::json& json, const StatusView& view);
+void to_json(nlohmann::json& json, const StepView& view);
+void to_json(nlohmann::json& json, const RolloutView& view);
+void to_json(nlohmann::json& json, const HistoryView& view);
+void to_json(nlohmann::json& json, const AcceptedRolloutView& view);
+void to_json(nlohmann::json& json, const AcceptedView& view);
+void to_json(nlohmann::json& json, const EventView& view);
+void to_json(nlohmann::json& json, const ErrorView& view);
+void to_json(nlohmann::json& json, const RolloutRequest& request);
+void to_json(nlohmann::json& json, const RollbackRequest& request);
+
+void from_json(const nlohmann::json& json, VersionView& view);
+void from_json(const nlohmann::json& json, LiveView& view);
+void from_json(const nlohmann::json& json, TargetView& view);
+void from_json(const nlohmann::json& json, ActiveView& view);
+void from_json(const nlohmann::json& json, LastView& view);
+void from_json(const nlohmann::json& json, ServiceView& view);
+void from_json(const nlohmann::json& json, StatusView& view);
+void from_json(const nlohmann::json& json, StepView& view);
+void from_json(const nlohmann::json& json, RolloutView& view);
+void from_json(const nlohmann::json& json, HistoryView& view);
+void from_json(const nlohmann::json& json, AcceptedRolloutView& view);
+void from_json(const nlohmann::json& json, AcceptedView& view);
+void from_json(const nlohmann::json& json, EventView& view);
+void from_json(const nlohmann::json& json, ErrorView& view);
+void from_json(const nlohmann::json& json, RolloutRequest& request);
+void from_json(const nlohmann::json& json, RollbackRequest& request);
+
+}  // namespace deploy::api
