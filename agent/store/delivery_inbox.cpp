@@ -1,0 +1,43 @@
+#include "agent/store/delivery_inbox.hpp"
+
+namespace deploy::store {
+
+namespace {
+
+std::string cause_of(const domain::Delivery& delivery, const domain::Change& change) {
+  std::string cause = delivery.event + " of " + delivery.repo;
+  if (!change.commit.empty()) cause += ", commit " + change.commit.substr(0, 7);
+  return cause;
+}
+
+}  // namespace
+
+DeliveryInbox::Stored DeliveryInbox::store(const domain::Delivery& delivery, domain::Time now) {
+  Stored stored;
+  database_.transaction([&] {
+    const auto known = database_.query("SELECT id FROM deliveries WHERE body_sha256 = ?1",
+                                       [](SQLite::Statement& row) { return row.getColumn(0).getInt64(); },
+                                       delivery.body_sha256);
+    if (!known.empty()) {
+      stored = Stored{domain::DeliveryId{known.front()}, true};
+      return;
+    }
+    database_.execute(
+        "INSERT INTO deliveries (received, guid, event, body_sha256, repo, outcome) VALUES (?1, ?2, ?3, ?4, ?5, ?6)", now,
+        delivery.guid, delivery.event, delivery.body_sha256, delivery.repo, delivery.outcome);
+    stored.id = domain::DeliveryId{database_.last_id()};
+    for (const auto& change : delivery.changes) {
+      Job job;
+      job.delivery = stored.id;
+      job.service = change.service;
+      job.commit = change.commit;
+      job.ref = change.ref;
+      job.image = change.image;
+      job.cause = cause_of(delivery, change);
+      jobs_.add(job, now);
+    }
+  });
+  return stored;
+}
+
+}  // namespace deploy::store

@@ -1,0 +1,28 @@
+// Deliveries as they came in. What is in here was verified, and was stored before GitHub got its answer.
+#pragma once
+
+#include "agent/domain/delivery.hpp"
+#include "agent/store/database.hpp"
+#include "agent/store/job_queue.hpp"
+
+namespace deploy::store {
+
+class DeliveryInbox {
+ public:
+  struct Stored {
+    domain::DeliveryId id;
+    bool duplicate = false;  // the same body was stored before; nothing was added
+  };
+
+  DeliveryInbox(Database& database, JobQueue& jobs) : database_(database), jobs_(jobs) {}
+
+  /// Stores the delivery and a job for each of its changes in one transaction. A body that was stored before is a duplicate,
+  /// whatever its delivery id says: the signature covers the body alone.
+  Stored store(const domain::Delivery& delivery, domain::Time now);
+
+ private:
+  Database& database_;
+  JobQueue& jobs_;
+};
+
+}  // namespace deploy::store

@@ -1,0 +1,43 @@
+// Releases, their rollouts and their steps.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "agent/domain/rollout.hpp"
+#include "agent/store/database.hpp"
+
+namespace deploy::store {
+
+class RolloutStore {
+ public:
+  explicit RolloutStore(Database& database) : database_(database) {}
+
+  domain::ReleaseId add_release(domain::Time now);
+  /// Stores it as given and returns its id.
+  domain::RolloutId add(const domain::Rollout& rollout);
+  /// Writes everything that can change after `add`.
+  void update(const domain::Rollout& rollout);
+
+  /// Throws Error(not_found).
+  domain::Rollout get(domain::RolloutId id);
+  /// Queued, running or undoing, oldest first.
+  std::vector<domain::Rollout> unfinished();
+  std::vector<domain::Rollout> of_release(domain::ReleaseId release);
+  /// Newest first; of one service where it is not empty.
+  std::vector<domain::Rollout> history(const std::string& service, int limit);
+
+  void add_steps(const std::vector<domain::Step>& steps);
+  void update(const domain::Step& step);
+  /// In order of position.
+  std::vector<domain::Step> steps(domain::RolloutId rollout);
+
+ private:
+  Database& database_;
+};
+
+/// Ids as a JSON list, the form in which steps keep them.
+std::string encode_ids(const std::vector<domain::TargetId>& ids);
+
+}  // namespace deploy::store

@@ -1,0 +1,55 @@
+// Targets, who of them is routed to, and the revisions they run.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/domain/rollout.hpp"
+#include "agent/store/database.hpp"
+
+namespace deploy::store {
+
+class TargetStore {
+ public:
+  explicit TargetStore(Database& database) : database_(database) {}
+
+  domain::TargetId add(const domain::Target& target);
+  void update(const domain::Target& target);
+  /// Throws Error(not_found).
+  domain::Target get(domain::TargetId id);
+  /// Every target that may have a container, of all services.
+  std::vector<domain::Target> present();
+  std::vector<domain::Target> of_rollout(domain::RolloutId rollout);
+  /// Those whose revision was promoted and not replaced yet.
+  std::vector<domain::Target> live(const std::string& service);
+
+  /// Who gets the service's requests, as last proved, in order of id.
+  std::vector<domain::Target> routed(const std::string& service);
+  void set_routed(const std::string& service, const std::vector<domain::TargetId>& targets);
+
+ private:
+  Database& database_;
+};
+
+class RevisionStore {
+ public:
+  explicit RevisionStore(Database& database) : database_(database) {}
+
+  domain::RevisionId add(const domain::Revision& revision);
+  void set_promoted(domain::RevisionId id, domain::Time when);
+  /// Its image was removed: it can no longer be rolled back to.
+  void set_pruned(domain::RevisionId id);
+  /// Throws Error(not_found).
+  domain::Revision get(domain::RevisionId id);
+  std::optional<domain::Revision> find(const std::string& service, const std::string& name);
+  /// Those that were live once and whose image was not pruned, newest promotion first: what can be rolled back to.
+  std::vector<domain::Revision> promoted(const std::string& service);
+  /// Every revision of the service with an image that was not pruned, newest first.
+  std::vector<domain::Revision> with_image(const std::string& service);
+
+ private:
+  Database& database_;
+};
+
+}  // namespace deploy::store
