@@ -9,28 +9,13 @@
 #include <system_error>
 #include <utility>
 
+#include "agent/base/unique_fd.hpp"
+
 namespace deploy {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const noexcept { return fd_; }
-  bool valid() const noexcept { return fd_ >= 0; }
-  /// Closes now: a network file system reports a failed write only here. Returns 0 or errno.
-  int close() noexcept { return ::close(std::exchange(fd_, -1)) == 0 ? 0 : errno; }
-
- private:
-  int fd_;
-};
 
 fs::path folder_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
 
@@ -47,13 +32,13 @@ int write_all(int fd, std::string_view content) {
 }
 
 int sync_folder(const fs::path& folder) {
-  const Descriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd.valid() || ::fsync(fd.get()) != 0) return errno;
   return 0;
 }
 
 int write_new_file(const fs::path& path, std::string_view content, mode_t mode) {
-  Descriptor fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
   if (!fd.valid()) return errno;
   // The umask must not decide who can read it.
   if (::fchmod(fd.get(), mode) != 0) return errno;
@@ -115,7 +100,7 @@ void write_atomically(const fs::path& path, std::string_view content, mode_t mod
 }
 
 std::string read_file(const fs::path& path, std::size_t bytes_max) {
-  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) throw file_error("read", path, errno);
   std::string content;
   std::array<char, 16384> buffer;

@@ -15,8 +15,8 @@ namespace deploy {
 
 /// Replaces the file, or creates it, with exactly this mode. The content goes to ".<name>.tmp" in the same folder,
 /// which is synced and renamed over `path`, and the folder is synced. A symbolic link at `path` is replaced, not
-/// followed. On failure `path` is as it was and the temporary file is removed. Throws Error: disk_full, not_found (no
-/// such folder), failed.
+/// followed. On failure `path` is as it was and the temporary file is removed (where only the folder's sync fails the
+/// new file is there already). Throws Error: disk_full, not_found (no such folder), failed.
 void write_atomically(const std::filesystem::path& path, std::string_view content, mode_t mode);
 
 /// The whole content. Throws Error: not_found, invalid (longer than `bytes_max`), failed.
