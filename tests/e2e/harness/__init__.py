@@ -1,0 +1,7 @@
+"""Parts of an end-to-end test: a real engine, Nginx, git, registry and deployd, all inside the private sandbox of ./dev."""
+
+import pathlib
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+APPS = ROOT / "tests" / "e2e" / "apps"
+RELEASE = ROOT / "build" / "release"

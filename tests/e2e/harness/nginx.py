@@ -1,0 +1,63 @@
+"""The users' Nginx: a container on their shared network, with a folder of upstream files mounted."""
+
+import socket
+
+from .wait import until
+
+_MAIN = """\
+worker_processes 2;
+pid /run/nginx.pid;
+error_log /dev/stderr;
+events { worker_connections 4096; }
+http {
+  access_log off;
+  keepalive_min_timeout 5s;
+  include /etc/nginx/upstreams/*.conf;
+  server {
+    listen 80;
+    location / { proxy_pass http://frontend; }
+    location /api/ { proxy_pass http://backend; }
+  }
+}
+"""
+
+# What `deployctl init` leaves for a service that was never deployed.
+_EMPTY = """\
+# Written by deployctl. Changes made here are lost.
+upstream NAME { server 127.0.0.1:1 down; }
+"""
+
+
+class Nginx:
+    def __init__(self, engine, folder, network, upstreams=("frontend", "backend"), name="nginx", main=_MAIN):
+        self.engine = engine
+        self.name = name
+        self.network = network
+        self.upstreams = folder / "upstreams"
+        self.upstreams.mkdir(parents=True)
+        self.conf = folder / "conf"
+        self.conf.mkdir()
+        (self.conf / "nginx.conf").write_text(main)
+        for upstream in upstreams:
+            (self.upstreams / f"{upstream}.conf").write_text(_EMPTY.replace("NAME", upstream))
+
+    def start(self):
+        # The conf folder is mounted beside /etc/nginx: a mounted single file would pin its inode.
+        binds = [f"{self.conf}:/etc/nginx/main:ro", f"{self.upstreams}:/etc/nginx/upstreams:ro"]
+        command = ["nginx", "-c", "/etc/nginx/main/nginx.conf", "-g", "daemon off;"]
+        self.engine.run(self.name, "nginx:local", self.network, command, binds)
+        until(self.listening, "Nginx to listen")
+
+    @property
+    def address(self):
+        return self.engine.address(self.name, self.network)
+
+    def listening(self):
+        try:
+            socket.create_connection((self.address, 80), timeout=1).close()
+            return True
+        except (OSError, KeyError):
+            return False
+
+    def reload(self):
+        self.engine.signal(self.name, "HUP")

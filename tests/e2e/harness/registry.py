@@ -1,0 +1,38 @@
+"""A real registry on the sandbox's loopback, without authentication."""
+
+import subprocess
+import urllib.request
+
+from .wait import until
+
+_CONFIG = """\
+version: 0.1
+log: {{ level: error, accesslog: {{ disabled: true }} }}
+storage: {{ filesystem: {{ rootdirectory: "{folder}/data" }}, delete: {{ enabled: true }} }}
+http: {{ addr: "127.0.0.1:{port}" }}
+"""
+
+
+class Registry:
+    def __init__(self, folder, port=5000):
+        self.folder = folder
+        self.address = f"127.0.0.1:{port}"
+        folder.mkdir(parents=True)
+        (folder / "config.yml").write_text(_CONFIG.format(folder=folder, port=port))
+        self.process = None
+
+    def start(self):
+        log = open(self.folder / "log", "ab")
+        self.process = subprocess.Popen(["docker-registry", "serve", self.folder / "config.yml"], stdout=log, stderr=log)
+        until(self._answers, "the registry to answer")
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(10)
+
+    def _answers(self):
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"http://{self.address}/v2/", timeout=1):
+                return True
+        except OSError:
+            return False
