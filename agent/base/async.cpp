@@ -83,15 +83,15 @@ Task<void> Signal::wait() {
   }
 }
 
-AsyncMutex::Lock::~Lock() {
-  if (mutex_ == nullptr) return;
-  mutex_->held_ = false;
-  mutex_->released_.notify_all();
+AsyncSemaphore::Lock::~Lock() {
+  if (of_ == nullptr) return;
+  ++of_->permits_;
+  of_->released_.notify_all();
 }
 
-Task<AsyncMutex::Lock> AsyncMutex::lock() {
-  while (held_) co_await released_.wait();
-  held_ = true;
+Task<AsyncSemaphore::Lock> AsyncSemaphore::lock() {
+  while (permits_ == 0) co_await released_.wait();
+  --permits_;
   co_return Lock(this);
 }
 

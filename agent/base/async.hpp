@@ -42,8 +42,8 @@ Task<std::optional<T>> as_optional(Task<T> work) {
 Task<std::optional<bool>> as_optional(Task<void> work);
 }  // namespace detail
 
-/// Runs `work` beside `limit`. Returns the work's result if it finished first and nullopt if the limit did; the other is
-/// cancelled and waited for. An exception of the work is thrown; a result that came in spite of the limit is kept.
+/// Runs `work` beside `limit`. Returns the work's result if it finished first and nullopt if the limit did; the other
+/// is cancelled and waited for. An exception of the work is thrown; a result that came in spite of the limit is kept.
 /// For Task<void> the result is optional<bool>, always true.
 template <class T>
 auto first_of(Task<T> work, Limit limit) -> Task<std::optional<std::conditional_t<std::is_void_v<T>, bool, T>>> {
@@ -61,7 +61,8 @@ auto first_of(Task<T> work, Limit limit) -> Task<std::optional<std::conditional_
 /// Waits on the real clock. Code that decides about rollouts waits on ports::Clock instead.
 Task<void> sleep_real(std::chrono::steady_clock::duration duration);
 
-/// Runs `work` with a deadline on the real clock; throws Error(timed_out) "<what> took longer than <n> s" when it passes.
+/// Runs `work` with a deadline on the real clock; throws Error(timed_out) "<what> took longer than <n> s" when it
+/// passes.
 template <class T>
 Task<T> with_deadline(Task<T> work, std::chrono::milliseconds deadline, std::string what);
 
@@ -129,27 +130,33 @@ class Signal {
   asio::steady_timer timer_;
 };
 
-/// Mutual exclusion between coroutines of one thread.
-class AsyncMutex {
+/// Lets at most `permits` coroutines of one thread in at a time.
+class AsyncSemaphore {
  public:
-  explicit AsyncMutex(const asio::any_io_executor& executor) : released_(executor) {}
+  AsyncSemaphore(const asio::any_io_executor& executor, int permits) : permits_(permits), released_(executor) {}
 
+  /// A permit that is given back when it goes out of scope.
   class Lock {
    public:
-    explicit Lock(AsyncMutex* mutex) : mutex_(mutex) {}
-    Lock(Lock&& other) noexcept : mutex_(std::exchange(other.mutex_, nullptr)) {}
+    explicit Lock(AsyncSemaphore* of) : of_(of) {}
+    Lock(Lock&& other) noexcept : of_(std::exchange(other.of_, nullptr)) {}
     Lock& operator=(Lock&&) = delete;
     ~Lock();
 
    private:
-    AsyncMutex* mutex_;
+    AsyncSemaphore* of_;
   };
 
   Task<Lock> lock();
 
  private:
-  bool held_ = false;
+  int permits_;
   Signal released_;
+};
+
+class AsyncMutex : public AsyncSemaphore {
+ public:
+  explicit AsyncMutex(const asio::any_io_executor& executor) : AsyncSemaphore(executor, 1) {}
 };
 
 }  // namespace deploy

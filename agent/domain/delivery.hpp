@@ -19,11 +19,11 @@ struct Change {
 /// What GitHub sent, after its signature was verified. Source: GitHub "Webhook events and payloads".
 struct Delivery {
   DeliveryId id;
-  std::string guid;         // X-GitHub-Delivery; not signed, so only a hint
-  std::string event;        // X-GitHub-Event; not signed either
-  std::string body_sha256;  // hexadecimal, of the raw body: what a replay is recognised by
-  std::string repo;         // owner/name from the payload, for the record
-  std::string outcome;      // what became of it, in words: "accepted", or why nothing is deployed
+  std::string guid;             // X-GitHub-Delivery; not signed, so only a hint
+  std::string event;            // X-GitHub-Event; not signed either
+  std::string body_sha256;      // hexadecimal, of the raw body: what a replay is recognised by
+  std::string repo;             // owner/name from the payload, for the record
+  std::string outcome;          // what became of it, in words: "accepted", or why nothing is deployed
   std::vector<Change> changes;  // empty: nothing is deployed
 };
 

@@ -29,7 +29,21 @@ enum class Phase {
 enum class RolloutKind { deploy, rollback };
 
 /// One kind of effect. What each does, how it is observed and how it is undone: agent/rollout/step_effects.hpp.
-enum class StepKind { fetch, build, pull, image, create, start, probe, switch_traffic, promote, drain, stop, remove, prune };
+enum class StepKind {
+  fetch,
+  build,
+  pull,
+  image,
+  create,
+  start,
+  probe,
+  switch_traffic,
+  promote,
+  drain,
+  stop,
+  remove,
+  prune
+};
 
 enum class StepState { pending, running, succeeded, failed, undone, skipped };
 
@@ -49,8 +63,8 @@ struct Target {
   int slot = 0;                // 1, 2, … of its rollout
   std::string container_name;  // empty until it is created
   std::string container_id;
-  std::string address;         // on the routing network
-  std::uint16_t port = 0;      // for traffic; 0: none
+  std::string address;     // on the routing network
+  std::uint16_t port = 0;  // for traffic; 0: none
   TargetState state = TargetState::planned;
 };
 
@@ -58,13 +72,13 @@ struct Target {
 struct Revision {
   RevisionId id;
   std::string service;
-  std::string name;         // e.g. backend-3f2a1c9-c0de; unique
-  std::string commit;       // empty: not known
-  std::string image;        // what a container is created from: an image id, or repository@sha256:…
-  std::string image_asked;  // the reference as it was asked for; empty: built here
-  bool image_is_ours = false;  // we built or first pulled it, so prune may remove it
-  std::string config;       // the service, as JSON (domain/service.hpp), ${…} unresolved
-  std::string config_hash;  // keyed hash of the configuration with ${…} resolved
+  std::string name;              // e.g. backend-3f2a1c9-c0de; unique
+  std::string commit;            // empty: not known
+  std::string image;             // what a container is created from: an image id, or repository@sha256:…
+  std::string image_asked;       // the reference as it was asked for; empty: built here
+  bool image_is_ours = false;    // we built or first pulled it, so prune may remove it
+  std::string config;            // the service, as JSON (domain/service.hpp), ${…} unresolved
+  std::string config_hash;       // keyed hash of the configuration with ${…} resolved
   std::optional<Time> promoted;  // when it last became live; empty: never
 };
 
@@ -88,13 +102,13 @@ struct Rollout {
   ReleaseId release;
   std::string service;
   RolloutKind kind = RolloutKind::deploy;
-  std::string cause;   // who or what asked for it, in words
-  std::string commit;  // wanted; filled in by fetch where a ref was wanted
-  std::string ref;     // wanted branch, tag or commit; empty: the configured branch
-  std::string image;   // wanted reference; empty: as configured
+  std::string cause;                   // who or what asked for it, in words
+  std::string commit;                  // wanted; filled in by fetch where a ref was wanted
+  std::string ref;                     // wanted branch, tag or commit; empty: the configured branch
+  std::string image;                   // wanted reference; empty: as configured
   std::optional<RevisionId> revision;  // wanted by a rollback; else filled in by build or pull
   std::optional<RevisionId> previous;  // live when it began
-  std::string config;  // the service's configuration it runs with, as JSON; filled in when it starts
+  std::string config;                  // the service's configuration it runs with, as JSON; filled in when it starts
   Phase phase = Phase::queued;
   std::string reason;            // why it ended as it did, in a sentence
   std::vector<std::string> log;  // the lines that show it: of the container, or of the build
@@ -110,7 +124,8 @@ struct Event {
   ReleaseId release;
   RolloutId rollout;  // 0: of the release
   std::string service;
-  std::string kind;  // rollout.queued, rollout.started, step.started, step.succeeded, step.failed, step.undone, note, rollout.ended, release.ended
+  std::string kind;  // rollout.queued, rollout.started, step.started, step.succeeded, step.failed, step.undone, note,
+                     // rollout.ended, release.ended
   std::string text;
 };
 

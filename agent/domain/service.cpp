@@ -37,8 +37,8 @@ std::string to_string(StrategyKind strategy) { return name_in(strategies, strate
 std::optional<Trigger> trigger_from(const std::string& name) { return value_in(triggers, name); }
 std::optional<StrategyKind> strategy_from(const std::string& name) { return value_in(strategies, name); }
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(GitSource, url, ssh_key, ssh_known_hosts, token_env, context, dockerfile,
-                                                target, args)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(GitSource, url, ssh_key, ssh_known_hosts, token_env, context,
+                                                dockerfile, target, args)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ContainerSettings, environment, command, entrypoint, user, working_dir,
                                                 volumes, extra_hosts, tmpfs, restart, log_driver, log_options, labels,
                                                 memory_bytes, cpus, init, stop_signal, stop_grace_period)

@@ -1,6 +1,6 @@
 // A service as its file in deploy.d describes it. Pure data: what a revision keeps of its configuration.
-// Strings of `container` and `source.git.args` may hold ${VAR}, resolved only when a container or image is made, so that
-// a secret is never stored.
+// Strings of `container` and `source.git.args` may hold ${VAR}, resolved only when a container or image is made, so
+// that a secret is never stored.
 #pragma once
 
 #include <chrono>
@@ -18,13 +18,13 @@ enum class StrategyKind { rolling, blue_green, recreate };
 
 /// Where the commits are, and how an image is built from one. Source: Engine API, POST /build.
 struct GitSource {
-  std::string url;                     // https://, ssh://, git@host:path, file://
-  std::string ssh_key;                 // path of a private key file; empty: none
-  std::string ssh_known_hosts;         // path of a known_hosts file; required with ssh
-  std::string token_env;               // name of the environment variable that holds an HTTPS token; empty: none
-  std::string context = ".";           // folder inside the repository
+  std::string url;                        // https://, ssh://, git@host:path, file://
+  std::string ssh_key;                    // path of a private key file; empty: none
+  std::string ssh_known_hosts;            // path of a known_hosts file; required with ssh
+  std::string token_env;                  // name of the environment variable that holds an HTTPS token; empty: none
+  std::string context = ".";              // folder inside the repository
   std::string dockerfile = "Dockerfile";  // relative to the context
-  std::string target;                  // build stage; empty: the last
+  std::string target;                     // build stage; empty: the last
   std::map<std::string, std::string> args;
   bool operator==(const GitSource&) const = default;
 };
@@ -72,29 +72,29 @@ struct HealthCheck {
 
 /// How traffic reaches the service. `port` is the port inside the container; 0: the service takes no traffic.
 struct ProxySettings {
-  std::string upstream;           // name of the upstream block for traffic from outside; empty: none
+  std::string upstream;  // name of the upstream block for traffic from outside; empty: none
   std::uint16_t port = 0;
-  std::string server_parameters;  // after the address in each `server` line, e.g. "max_fails=3 fail_timeout=10s"
+  std::string server_parameters;        // after the address in each `server` line, e.g. "max_fails=3 fail_timeout=10s"
   std::vector<std::string> directives;  // further lines of the upstream block, e.g. "keepalive 32"
   bool operator==(const ProxySettings&) const = default;
 };
 
 struct Service {
   std::string name;
-  std::string repo;                        // owner/name as GitHub names it; empty: manual only
+  std::string repo;  // owner/name as GitHub names it; empty: manual only
   std::string branch = "main";
   Trigger trigger = Trigger::push;
-  std::vector<std::string> workflows;      // allowed workflow paths for workflow_run; empty: any
+  std::vector<std::string> workflows;  // allowed workflow paths for workflow_run; empty: any
   Source source;
   std::vector<std::string> depends_on;
-  std::vector<std::string> vars;           // env files for ${…}; not handed to the container
+  std::vector<std::string> vars;  // env files for ${…}; not handed to the container
   ContainerSettings container;
   int replicas = 1;
   StrategyKind strategy = StrategyKind::rolling;
   HealthCheck health;
   ProxySettings proxy;
   std::chrono::milliseconds drain{30000};
-  int retain = 3;                          // revisions kept for rollback
+  int retain = 3;  // revisions kept for rollback
   bool operator==(const Service&) const = default;
 };
 

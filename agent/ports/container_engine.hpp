@@ -1,6 +1,7 @@
 // The container engine, in the words of the Docker Engine API (v1.41).
-// Every call has a deadline of its own and throws Error: unreachable (the engine does not answer), not_found, conflict, failed
-// with the engine's own message. No call waits for ever but follow_logs, build and pull, which end on cancellation.
+// Every call has a deadline of its own and throws Error: unreachable (the engine does not answer), not_found, conflict,
+// failed with the engine's own message. No call waits for ever but follow_logs, build and pull, which end on
+// cancellation.
 #pragma once
 
 #include <chrono>
@@ -39,8 +40,8 @@ struct Container {
   std::string name;  // without the leading slash
   std::string image_id;
   Labels labels;
-  std::string state;   // created, running, paused, restarting, removing, exited, dead
-  std::string health;  // none, starting, healthy, unhealthy
+  std::string state;          // created, running, paused, restarting, removing, exited, dead
+  std::string health;         // none, starting, healthy, unhealthy
   std::string health_output;  // of the last probe of a HEALTHCHECK
   int exit_code = 0;
   int restart_count = 0;
@@ -62,7 +63,7 @@ struct Network {
   std::string id;
   std::string name;
   Labels labels;
-  std::vector<std::string> subnets;  // CIDR
+  std::vector<std::string> subnets;        // CIDR
   std::vector<NetworkEndpoint> endpoints;  // of running containers: `network` holds the container's id
 };
 
@@ -113,8 +114,8 @@ class ContainerEngine {
 
   virtual Task<EngineVersion> version() = 0;
 
-  /// Containers in any state that carry all these labels. `networks`, `health_output`, `exit_code`, `restart_count`, `pid` and
-  /// `tty` are not filled in.
+  /// Containers in any state that carry all these labels. `networks`, `health_output`, `exit_code`, `restart_count`,
+  /// `pid` and `tty` are not filled in.
   virtual Task<std::vector<Container>> list(Labels labels) = 0;
   /// By id or name; nullopt where there is none.
   virtual Task<std::optional<Container>> inspect(std::string id_or_name) = 0;
@@ -141,14 +142,15 @@ class ContainerEngine {
   virtual Task<void> connect(std::string container_id, NetworkEndpoint endpoint) = 0;
   virtual Task<void> disconnect(std::string container_id, std::string network) = 0;
 
-  /// Builds with BuildKit and returns the image's id. A failing command's own output reaches `on_log` and the error's message ends
-  /// with its last lines.
+  /// Builds with BuildKit and returns the image's id. A failing command's own output reaches `on_log` and the error's
+  /// message ends with its last lines.
   virtual Task<std::string> build(BuildRequest request, OnLog on_log) = 0;
   /// Pulls one reference; an empty tag means latest. Returns the image.
   virtual Task<Image> pull(std::string reference, OnLog on_log) = 0;
   virtual Task<std::optional<Image>> inspect_image(std::string reference) = 0;
   virtual Task<std::vector<Image>> images(Labels labels) = 0;
-  /// Untags, and removes the image with its last tag. In use or already gone is fine: returns whether something was removed.
+  /// Untags, and removes the image with its last tag. In use or already gone is fine: returns whether something was
+  /// removed.
   virtual Task<bool> remove_image(std::string reference) = 0;
 };
 

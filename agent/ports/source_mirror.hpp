@@ -21,8 +21,8 @@ struct TreeEntry {
   std::string object;  // git's id of the blob
 };
 
-/// A folder of one commit, read from git's objects and not from a work tree. Blocking: call it on the pool. One thread at
-/// a time.
+/// A folder of one commit, read from git's objects and not from a work tree. Blocking: call it on the pool. One thread
+/// at a time.
 class SourceTree {
  public:
   virtual ~SourceTree() = default;
@@ -30,14 +30,17 @@ class SourceTree {
   virtual const std::vector<TreeEntry>& entries() const = 0;
   /// The blob's bytes; for a symlink its target. Throws Error.
   virtual std::string load(const TreeEntry& entry) const = 0;
+  /// Seconds since 1970 that every file of a build context gets: the commit's time, so that what a web server derives
+  /// from it (ETag, Last-Modified) changes with the commit and is the same for each build of it.
+  virtual std::int64_t modified() const { return 0; }
 };
 
 class SourceMirror {
  public:
   virtual ~SourceMirror() = default;
 
-  /// Brings the mirror up to date with the remote. Error kinds: unreachable, timed_out, invalid (key or host key refused,
-  /// repository unknown: the message says which), disk_full. On failure the mirror is as it was.
+  /// Brings the mirror up to date with the remote. Error kinds: unreachable, timed_out, invalid (key or host key
+  /// refused, repository unknown: the message says which), disk_full. On failure the mirror is as it was.
   virtual Task<void> fetch(domain::GitSource source, std::function<void(std::string_view)> on_progress) = 0;
 
   /// The full commit id (40 hexadecimal digits) of a branch, tag or (abbreviated) commit id in the mirror.

@@ -21,11 +21,11 @@ struct Route {
 };
 
 struct SwitchReport {
-  bool changed = false;  // false: the files said so already and a proof was enough
-  std::chrono::milliseconds test{0};   // nginx -t
-  std::chrono::milliseconds reload{0}; // the signal
+  bool changed = false;                 // false: the files said so already and a proof was enough
+  std::chrono::milliseconds test{0};    // nginx -t
+  std::chrono::milliseconds reload{0};  // the signal
   std::chrono::milliseconds prove{0};
-  std::vector<std::string> notes;      // what a person should know, e.g. keepalive_min_timeout is not set
+  std::vector<std::string> notes;  // what a person should know, e.g. keepalive_min_timeout is not set
 };
 
 class UpstreamProxy {
@@ -34,9 +34,9 @@ class UpstreamProxy {
 
   /// Makes all of Nginx's routes be these: joins the routing network where needed, writes, tests, signals and proves.
   /// When it returns no worker that accepts connections has another configuration. When it throws, the files, and what
-  /// Nginx has loaded, are as before. Error kinds: not_found (no Nginx container), invalid (nginx -t refuses; the message holds
-  /// its output and says whether it was broken before), timed_out (no proof), disk_full, unreachable.
-  /// One call at a time.
+  /// Nginx has loaded, are as before. Error kinds: not_found (no Nginx container), invalid (nginx -t refuses; the
+  /// message holds its output and says whether it was broken before), timed_out (no proof), disk_full, unreachable. One
+  /// call at a time.
   virtual Task<SwitchReport> apply(std::vector<Route> routes) = 0;
 
   /// Returns when no worker of an earlier configuration can take another request: each is gone, or has been shutting

@@ -16,7 +16,8 @@ namespace {
 
 Error to_error(const SQLite::Exception& cause, const std::filesystem::path& file) {
   if (cause.getErrorCode() == SQLITE_FULL) {
-    return Error(ErrorKind::disk_full, "cannot write " + file.string() + ": the disk is full; free some space and try again");
+    return Error(ErrorKind::disk_full,
+                 "cannot write " + file.string() + ": the disk is full; free some space and try again");
   }
   return Error(ErrorKind::failed, "the state database " + file.string() + ": " + cause.what());
 }
@@ -102,14 +103,15 @@ SQLite::Statement& Database::cached(const std::string& sql) {
 std::int64_t Database::last_id() const { return sqlite_->getLastInsertRowid(); }
 
 std::optional<std::string> Database::meta(const std::string& name) {
-  const auto values = query("SELECT value FROM meta WHERE name = ?1",
-                            [](SQLite::Statement& row) { return row.getColumn(0).getString(); }, name);
+  const auto values = query(
+      "SELECT value FROM meta WHERE name = ?1", [](SQLite::Statement& row) { return row.getColumn(0).getString(); },
+      name);
   return values.empty() ? std::nullopt : std::optional(values.front());
 }
 
 void Database::set_meta(const std::string& name, const std::string& value) {
-  execute("INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value", name,
-          value);
+  execute("INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+          name, value);
 }
 
 void Database::bind(SQLite::Statement& statement, int index, domain::Time value) {

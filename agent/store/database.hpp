@@ -20,18 +20,19 @@ namespace deploy::store {
 
 class Database {
  public:
-  /// Opens or creates the file, and brings it to the newest schema. Throws Error: conflict where another agent holds the state
-  /// folder, invalid where a newer deployd wrote it, failed with SQLite's own words else.
+  /// Opens or creates the file, and brings it to the newest schema. Throws Error: conflict where another agent holds
+  /// the state folder, invalid where a newer deployd wrote it, failed with SQLite's own words else.
   explicit Database(const std::filesystem::path& file);
   ~Database();
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
 
-  /// Runs `body` in one transaction; rolls it back when `body` throws. Inside another transaction it is part of that one.
-  /// SQLite's errors come out as Error (disk_full where the disk is full).
+  /// Runs `body` in one transaction; rolls it back when `body` throws. Inside another transaction it is part of that
+  /// one. SQLite's errors come out as Error (disk_full where the disk is full).
   void transaction(const std::function<void()>& body);
 
-  /// Runs a statement that returns no rows, with these values bound to its ?1, ?2, …; returns the number of rows it changed.
+  /// Runs a statement that returns no rows, with these values bound to its ?1, ?2, …; returns the number of rows it
+  /// changed.
   template <class... Values>
   int execute(const std::string& sql, const Values&... values) {
     Reset statement{prepare(sql, values...)};

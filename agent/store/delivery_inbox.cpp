@@ -15,16 +15,16 @@ std::string cause_of(const domain::Delivery& delivery, const domain::Change& cha
 DeliveryInbox::Stored DeliveryInbox::store(const domain::Delivery& delivery, domain::Time now) {
   Stored stored;
   database_.transaction([&] {
-    const auto known = database_.query("SELECT id FROM deliveries WHERE body_sha256 = ?1",
-                                       [](SQLite::Statement& row) { return row.getColumn(0).getInt64(); },
-                                       delivery.body_sha256);
+    const auto known = database_.query(
+        "SELECT id FROM deliveries WHERE body_sha256 = ?1",
+        [](SQLite::Statement& row) { return row.getColumn(0).getInt64(); }, delivery.body_sha256);
     if (!known.empty()) {
       stored = Stored{domain::DeliveryId{known.front()}, true};
       return;
     }
     database_.execute(
-        "INSERT INTO deliveries (received, guid, event, body_sha256, repo, outcome) VALUES (?1, ?2, ?3, ?4, ?5, ?6)", now,
-        delivery.guid, delivery.event, delivery.body_sha256, delivery.repo, delivery.outcome);
+        "INSERT INTO deliveries (received, guid, event, body_sha256, repo, outcome) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        now, delivery.guid, delivery.event, delivery.body_sha256, delivery.repo, delivery.outcome);
     stored.id = domain::DeliveryId{database_.last_id()};
     for (const auto& change : delivery.changes) {
       Job job;

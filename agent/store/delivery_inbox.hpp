@@ -16,8 +16,8 @@ class DeliveryInbox {
 
   DeliveryInbox(Database& database, JobQueue& jobs) : database_(database), jobs_(jobs) {}
 
-  /// Stores the delivery and a job for each of its changes in one transaction. A body that was stored before is a duplicate,
-  /// whatever its delivery id says: the signature covers the body alone.
+  /// Stores the delivery and a job for each of its changes in one transaction. A body that was stored before is a
+  /// duplicate, whatever its delivery id says: the signature covers the body alone.
   Stored store(const domain::Delivery& delivery, domain::Time now);
 
  private:

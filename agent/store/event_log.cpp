@@ -29,8 +29,8 @@ void EventLog::append(const domain::Event& event) {
 
 std::vector<domain::Event> EventLog::after(std::int64_t seq, domain::ReleaseId release, int limit) {
   if (release.value != 0) {
-    return database_.query(std::string(columns) + "WHERE release_id = ?2 AND seq > ?1 ORDER BY seq LIMIT ?3", read_event,
-                           seq, release, limit);
+    return database_.query(std::string(columns) + "WHERE release_id = ?2 AND seq > ?1 ORDER BY seq LIMIT ?3",
+                           read_event, seq, release, limit);
   }
   return database_.query(std::string(columns) + "WHERE seq > ?1 ORDER BY seq LIMIT ?2", read_event, seq, limit);
 }

@@ -6,7 +6,8 @@ std::int64_t JobQueue::add(const Job& job, domain::Time now) {
   database_.execute(
       "INSERT INTO jobs (created, delivery, kind, service, commit_id, ref, image, revision, cause) "
       "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-      now, job.delivery, domain::to_string(job.kind), job.service, job.commit, job.ref, job.image, job.revision, job.cause);
+      now, job.delivery, domain::to_string(job.kind), job.service, job.commit, job.ref, job.image, job.revision,
+      job.cause);
   return database_.last_id();
 }
 

@@ -9,15 +9,16 @@ namespace deploy::store {
 namespace {
 
 constexpr auto rollout_columns =
-    "SELECT id, release_id, service, kind, cause, commit_id, ref, image, revision, previous, config, phase, reason, log, "
+    "SELECT id, release_id, service, kind, cause, commit_id, ref, image, revision, previous, config, phase, reason, "
+    "log, "
     "created, started, finished FROM rollouts ";
 
 /// A name that a later deployd stored and this one does not know: nobody may guess what it meant.
 template <class Value>
 Value known(const std::optional<Value>& value, const std::string& name) {
   if (!value) {
-    throw Error(ErrorKind::invalid,
-                "the state database holds the name \"" + name + "\", which this deployd does not know; install a later one");
+    throw Error(ErrorKind::invalid, "the state database holds the name \"" + name +
+                                        "\", which this deployd does not know; install a later one");
   }
   return *value;
 }
@@ -95,18 +96,20 @@ domain::ReleaseId RolloutStore::add_release(domain::Time now) {
 
 domain::RolloutId RolloutStore::add(const domain::Rollout& rollout) {
   database_.execute(
-      "INSERT INTO rollouts (release_id, service, kind, cause, commit_id, ref, image, revision, previous, config, phase, "
+      "INSERT INTO rollouts (release_id, service, kind, cause, commit_id, ref, image, revision, previous, config, "
+      "phase, "
       "reason, log, created, started, finished) "
       "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
       rollout.release, rollout.service, domain::to_string(rollout.kind), rollout.cause, rollout.commit, rollout.ref,
-      rollout.image, rollout.revision, rollout.previous, rollout.config, domain::to_string(rollout.phase), rollout.reason,
-      encode_log(rollout.log), rollout.created, rollout.started, rollout.finished);
+      rollout.image, rollout.revision, rollout.previous, rollout.config, domain::to_string(rollout.phase),
+      rollout.reason, encode_log(rollout.log), rollout.created, rollout.started, rollout.finished);
   return domain::RolloutId{database_.last_id()};
 }
 
 void RolloutStore::update(const domain::Rollout& rollout) {
   database_.execute(
-      "UPDATE rollouts SET commit_id = ?2, revision = ?3, previous = ?4, config = ?5, phase = ?6, reason = ?7, log = ?8, "
+      "UPDATE rollouts SET commit_id = ?2, revision = ?3, previous = ?4, config = ?5, phase = ?6, reason = ?7, log = "
+      "?8, "
       "started = ?9, finished = ?10 WHERE id = ?1",
       rollout.id, rollout.commit, rollout.revision, rollout.previous, rollout.config, domain::to_string(rollout.phase),
       rollout.reason, encode_log(rollout.log), rollout.started, rollout.finished);
@@ -115,7 +118,8 @@ void RolloutStore::update(const domain::Rollout& rollout) {
 domain::Rollout RolloutStore::get(domain::RolloutId id) {
   const auto found = database_.query(std::string(rollout_columns) + "WHERE id = ?1", read_rollout, id);
   if (found.empty()) {
-    throw Error(ErrorKind::not_found, "there is no rollout " + std::to_string(id.value) + "; `deployctl history` lists them");
+    throw Error(ErrorKind::not_found,
+                "there is no rollout " + std::to_string(id.value) + "; `deployctl history` lists them");
   }
   return found.front();
 }

@@ -7,10 +7,12 @@ namespace deploy::store {
 namespace {
 
 constexpr auto target_columns =
-    "SELECT t.id, t.service, t.rollout, t.revision, t.slot, t.container_name, t.container_id, t.address, t.port, t.state "
+    "SELECT t.id, t.service, t.rollout, t.revision, t.slot, t.container_name, t.container_id, t.address, t.port, "
+    "t.state "
     "FROM targets t ";
 constexpr auto revision_columns =
-    "SELECT id, service, name, commit_id, image, image_asked, image_is_ours, config, config_hash, promoted FROM revisions ";
+    "SELECT id, service, name, commit_id, image, image_asked, image_is_ours, config, config_hash, promoted FROM "
+    "revisions ";
 
 domain::Target read_target(SQLite::Statement& row) {
   domain::Target target;
@@ -25,7 +27,8 @@ domain::Target read_target(SQLite::Statement& row) {
   target.port = static_cast<std::uint16_t>(row.getColumn(8).getInt());
   const auto state = domain::target_state_from(row.getColumn(9).getString());
   if (!state) {
-    throw Error(ErrorKind::invalid, "the state database holds a target state that this deployd does not know; install a later one");
+    throw Error(ErrorKind::invalid,
+                "the state database holds a target state that this deployd does not know; install a later one");
   }
   target.state = *state;
   return target;
@@ -99,7 +102,8 @@ void TargetStore::set_routed(const std::string& service, const std::vector<domai
 
 domain::RevisionId RevisionStore::add(const domain::Revision& revision) {
   database_.execute(
-      "INSERT INTO revisions (service, name, commit_id, image, image_asked, image_is_ours, config, config_hash, promoted) "
+      "INSERT INTO revisions (service, name, commit_id, image, image_asked, image_is_ours, config, config_hash, "
+      "promoted) "
       "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
       revision.service, revision.name, revision.commit, revision.image, revision.image_asked,
       revision.image_is_ours ? 1 : 0, revision.config, revision.config_hash, revision.promoted);
@@ -108,6 +112,10 @@ domain::RevisionId RevisionStore::add(const domain::Revision& revision) {
 
 void RevisionStore::set_promoted(domain::RevisionId id, domain::Time when) {
   database_.execute("UPDATE revisions SET promoted = ?2 WHERE id = ?1", id, when);
+}
+
+void RevisionStore::set_image(domain::RevisionId id, const std::string& image) {
+  database_.execute("UPDATE revisions SET image = ?2, pruned = 0 WHERE id = ?1", id, image);
 }
 
 void RevisionStore::set_pruned(domain::RevisionId id) {
@@ -121,20 +129,21 @@ domain::Revision RevisionStore::get(domain::RevisionId id) {
 }
 
 std::optional<domain::Revision> RevisionStore::find(const std::string& service, const std::string& name) {
-  const auto found = database_.query(std::string(revision_columns) + "WHERE service = ?1 AND name = ?2", read_revision,
-                                     service, name);
+  const auto found =
+      database_.query(std::string(revision_columns) + "WHERE service = ?1 AND name = ?2", read_revision, service, name);
   return found.empty() ? std::nullopt : std::optional(found.front());
 }
 
 std::vector<domain::Revision> RevisionStore::promoted(const std::string& service) {
-  return database_.query(std::string(revision_columns) +
-                             "WHERE service = ?1 AND promoted IS NOT NULL AND pruned = 0 ORDER BY promoted DESC, id DESC",
-                         read_revision, service);
+  return database_.query(
+      std::string(revision_columns) +
+          "WHERE service = ?1 AND promoted IS NOT NULL AND pruned = 0 ORDER BY promoted DESC, id DESC",
+      read_revision, service);
 }
 
 std::vector<domain::Revision> RevisionStore::with_image(const std::string& service) {
-  return database_.query(std::string(revision_columns) + "WHERE service = ?1 AND pruned = 0 ORDER BY id DESC", read_revision,
-                         service);
+  return database_.query(std::string(revision_columns) + "WHERE service = ?1 AND pruned = 0 ORDER BY id DESC",
+                         read_revision, service);
 }
 
 }  // namespace deploy::store

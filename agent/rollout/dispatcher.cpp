@@ -1,0 +1,153 @@
+#include "agent/rollout/dispatcher.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include "agent/base/error.hpp"
+
+namespace deploy::rollout {
+
+namespace {
+
+using domain::Phase;
+
+/// After a failure that could not be written down: long enough not to be a busy loop, short enough to be noticed.
+constexpr std::chrono::seconds retry_pause{5};
+
+void add_dependencies(const std::string& service, const std::vector<domain::Service>& services,
+                      std::set<std::string>& all) {
+  const auto found =
+      std::find_if(services.begin(), services.end(), [&](const auto& other) { return other.name == service; });
+  if (found == services.end()) return;
+  for (const auto& name : found->depends_on) {
+    if (all.insert(name).second) add_dependencies(name, services, all);
+  }
+}
+
+}  // namespace
+
+Ready choose_ready(const std::vector<domain::Rollout>& unfinished,
+                   const std::function<std::vector<domain::Rollout>(domain::ReleaseId)>& of_release,
+                   const std::vector<domain::Service>& services, const std::set<domain::RolloutId>& running,
+                   int rollouts_max) {
+  Ready ready;
+  std::set<std::string> busy;
+  for (const auto& rollout : unfinished) {
+    if (rollout.phase != Phase::queued) busy.insert(rollout.service);
+  }
+  int places = rollouts_max - static_cast<int>(running.size());
+  for (const auto& rollout : unfinished) {
+    if (running.contains(rollout.id)) continue;
+    if (rollout.phase != Phase::queued) {  // was under way when the agent stopped
+      ready.start.push_back(rollout);
+      --places;
+      continue;
+    }
+    std::set<std::string> needed;
+    add_dependencies(rollout.service, services, needed);
+    const auto together = of_release(rollout.release);
+    const auto failed = std::find_if(together.begin(), together.end(), [&](const domain::Rollout& other) {
+      return needed.contains(other.service) && domain::is_final(other.phase) && !domain::is_success(other.phase) &&
+             other.phase != Phase::superseded;
+    });
+    if (failed != together.end()) {
+      ready.give_up.push_back({rollout, failed->service + ", which " + rollout.service +
+                                            " depends on, was not rolled out (rollout " +
+                                            std::to_string(failed->id.value) + ")"});
+      continue;
+    }
+    const bool waits =
+        std::any_of(needed.begin(), needed.end(), [&](const auto& name) { return busy.contains(name); }) ||
+        std::any_of(unfinished.begin(), unfinished.end(), [&](const domain::Rollout& other) {
+          return other.release == rollout.release && needed.contains(other.service);
+        });
+    const bool taken = busy.contains(rollout.service);
+    // Whoever comes later waits behind this one if it is the same service.
+    busy.insert(rollout.service);
+    if (waits || taken || places <= 0) continue;
+    ready.start.push_back(rollout);
+    --places;
+  }
+  return ready;
+}
+
+Dispatcher::Dispatcher(asio::any_io_executor executor, Journal& journal, ReleasePlanner& releases, Runner& runner,
+                       ports::Clock& clock, const std::vector<domain::Service>& services, int rollouts_max,
+                       Complain complain)
+    : journal_(journal),
+      releases_(releases),
+      runner_(runner),
+      clock_(clock),
+      services_(services),
+      rollouts_max_(rollouts_max),
+      complain_(std::move(complain)),
+      changed_(executor),
+      tasks_(executor, [this](const std::string& name, std::exception_ptr cause) {
+        complain_(name + ": " + message_of(cause));
+      }) {}
+
+Task<void> Dispatcher::run() {
+  std::exception_ptr stopped;
+  try {
+    for (;;) {
+      woken_ = false;
+      std::optional<std::chrono::milliseconds> due;
+      try {
+        due = releases_.plan_due();
+        start_ready();
+      } catch (const Error& error) {
+        complain_(error.message());
+        due = retry_pause;
+      }
+      if (woken_) continue;
+      if (due) {
+        co_await first_of(changed_.wait(), clock_.sleep_for(*due));
+      } else {
+        co_await changed_.wait();
+      }
+    }
+  } catch (...) {
+    stopped = std::current_exception();
+  }
+  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+  tasks_.cancel();
+  co_await tasks_.wait();
+  std::rethrow_exception(stopped);
+}
+
+void Dispatcher::wake() {
+  woken_ = true;
+  changed_.notify_all();
+}
+
+void Dispatcher::start_ready() {
+  auto ready = choose_ready(
+      journal_.rollouts.unfinished(), [this](domain::ReleaseId id) { return journal_.rollouts.of_release(id); },
+      services_, running_, rollouts_max_);
+  for (auto& blocked : ready.give_up) journal_.end(blocked.rollout, Phase::cancelled, blocked.reason);
+  for (const auto& rollout : ready.start) {
+    running_.insert(rollout.id);
+    tasks_.spawn("rollout " + std::to_string(rollout.id.value), run_one(rollout.id));
+  }
+  // Giving up one may let its own dependents be given up, and they may be alone in the queue.
+  if (!ready.give_up.empty()) start_ready();
+}
+
+Task<void> Dispatcher::run_one(domain::RolloutId id) {
+  std::exception_ptr failure;
+  try {
+    co_await runner_.run(id);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (failure) {
+    const auto state = co_await asio::this_coro::cancellation_state;
+    if (state.cancelled() != asio::cancellation_type::none) std::rethrow_exception(failure);
+    complain_("rollout " + std::to_string(id.value) + ": " + message_of(failure));
+    co_await clock_.sleep_for(retry_pause);
+  }
+  running_.erase(id);
+  wake();
+}
+
+}  // namespace deploy::rollout

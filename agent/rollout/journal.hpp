@@ -1,0 +1,44 @@
+// Everything the rollout code writes down, in one place: the stores, and the events that go with each change.
+#pragma once
+
+#include <string>
+
+#include "agent/domain/rollout.hpp"
+#include "agent/ports/clock.hpp"
+#include "agent/store/database.hpp"
+#include "agent/store/event_log.hpp"
+#include "agent/store/rollout_store.hpp"
+#include "agent/store/target_store.hpp"
+
+namespace deploy::rollout {
+
+class Journal {
+ public:
+  Journal(store::Database& database, store::EventLog& events, ports::Clock& clock)
+      : rollouts(database),
+        targets(database),
+        revisions(database),
+        database_(database),
+        events_(events),
+        clock_(clock) {}
+
+  store::RolloutStore rollouts;
+  store::TargetStore targets;
+  store::RevisionStore revisions;
+
+  domain::Time now() const { return clock_.now(); }
+  void transaction(const std::function<void()>& body) { database_.transaction(body); }
+
+  /// Adds an event about this rollout.
+  void tell(const domain::Rollout& rollout, const std::string& kind, const std::string& text);
+
+  /// Writes the rollout's end, and that of its release with the last one, with the events that say so.
+  void end(domain::Rollout& rollout, domain::Phase phase, const std::string& reason);
+
+ private:
+  store::Database& database_;
+  store::EventLog& events_;
+  ports::Clock& clock_;
+};
+
+}  // namespace deploy::rollout

@@ -1,0 +1,61 @@
+#include "agent/rollout/naming.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <nlohmann/json.hpp>
+
+#include "agent/base/error.hpp"
+#include "agent/base/text.hpp"
+
+namespace deploy::rollout {
+
+std::string config_hash(const domain::Service& service, const ResolvedSettings& settings, const std::string& key) {
+  domain::Service resolved = service;
+  resolved.container = settings.container;
+  if (resolved.source.git) resolved.source.git->args = settings.build_args;
+  auto value = domain::to_json_value(resolved);
+  for (const auto* name :
+       {"repo", "branch", "trigger", "workflows", "depends_on", "vars", "strategy", "drain", "retain", "image"}) {
+    value.erase(name);
+  }
+  if (value.contains("git")) {
+    for (const auto* name : {"url", "ssh_key", "ssh_known_hosts", "token_env"}) value["git"].erase(name);
+  }
+  return hmac_sha256_hex(key, value.dump());
+}
+
+std::string revision_name(const std::string& service, const std::string& origin, const std::string& hash) {
+  const auto digits = origin.starts_with("sha256:") ? origin.substr(7) : origin;
+  return service + "-" + digits.substr(0, 7) + "-" + hash.substr(0, 6);
+}
+
+std::string container_name(const domain::Revision& revision, const domain::Target& target) {
+  return revision.name + "-" + std::to_string(target.rollout.value) + "-" + std::to_string(target.slot);
+}
+
+std::string image_tag(const std::string& service, const std::string& revision) {
+  return "deployctl/" + service + ":" + revision;
+}
+
+std::string expand_image(const std::string& pattern, const std::string& commit, const std::string& ref) {
+  std::string reference = pattern;
+  const auto replace = [&](const std::string& placeholder, const std::string& value) {
+    const auto position = reference.find(placeholder);
+    if (position == std::string::npos) return;
+    const bool usable = !value.empty() && std::all_of(value.begin(), value.end(), [](unsigned char c) {
+      return std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-';
+    });
+    if (!usable) {
+      throw Error(ErrorKind::invalid, "the image \"" + pattern + "\" needs a value for " + placeholder +
+                                          " that can be part of an image's name, and \"" + value +
+                                          "\" is none; name the image with --image");
+    }
+    reference.replace(position, placeholder.size(), value);
+  };
+  replace("{sha}", commit);
+  replace("{branch}", ref);
+  replace("{tag}", ref);
+  return reference;
+}
+
+}  // namespace deploy::rollout

@@ -1,0 +1,41 @@
+// The names we give: of revisions, containers and images. Pure.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+
+#include "agent/domain/rollout.hpp"
+#include "agent/domain/service.hpp"
+
+namespace deploy::rollout {
+
+/// A service's settings with every ${…} replaced by its value. Holds secrets: never stored, never logged.
+struct ResolvedSettings {
+  domain::ContainerSettings container;
+  std::map<std::string, std::string> build_args;
+};
+
+/// Throws Error(invalid) that names the variable that is not set.
+using Resolve = std::function<ResolvedSettings(const domain::Service&)>;
+
+/// What distinguishes two configurations of a service: everything that changes what runs or how it is proved and
+/// reached, values of variables included; not where it comes from or how it is rolled out. Keyed with the
+/// installation's own key, so that it tells nothing about the values. 64 hexadecimal digits.
+std::string config_hash(const domain::Service& service, const ResolvedSettings& settings, const std::string& key);
+
+/// <service>-<commit, 7 digits>-<configuration, 6 digits>; `origin` is a commit id, or an image id where no commit is
+/// known.
+std::string revision_name(const std::string& service, const std::string& origin, const std::string& hash);
+
+/// <revision>-<rollout>-<slot>: one rollout never takes another's container for its own.
+std::string container_name(const domain::Revision& revision, const domain::Target& target);
+
+/// deployctl/<service>:<revision>
+std::string image_tag(const std::string& service, const std::string& revision);
+
+/// The reference with {sha}, {branch} and {tag} replaced. Throws Error(invalid) where {sha} is asked for and no commit
+/// is known, or a value cannot be part of a reference.
+std::string expand_image(const std::string& pattern, const std::string& commit, const std::string& ref);
+
+}  // namespace deploy::rollout

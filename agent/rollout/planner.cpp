@@ -1,0 +1,123 @@
+#include "agent/rollout/planner.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "agent/base/error.hpp"
+#include "strategies/strategy.hpp"
+
+namespace deploy::rollout {
+
+namespace {
+
+std::vector<domain::TargetId> ids_of(const std::vector<domain::Target>& targets) {
+  std::vector<domain::TargetId> ids;
+  for (const auto& target : targets) ids.push_back(target.id);
+  return ids;
+}
+
+/// The stored form of a strategy's list: slots become target ids, and a switch learns who had the traffic before it.
+std::vector<domain::Step> to_steps(const domain::Rollout& rollout, const std::vector<domain::StepKind>& source,
+                                   const std::vector<strategies::PlannedStep>& planned,
+                                   const std::vector<domain::TargetId>& fresh,
+                                   const std::vector<domain::TargetId>& old) {
+  std::vector<domain::Step> steps;
+  const auto add = [&](domain::StepKind kind) -> domain::Step& {
+    domain::Step step;
+    step.rollout = rollout.id;
+    step.position = static_cast<int>(steps.size()) + 1;
+    step.kind = kind;
+    return steps.emplace_back(step);
+  };
+  for (const auto kind : source) add(kind);
+  auto routed = old;
+  for (const auto& item : planned) {
+    auto& step = add(item.kind);
+    for (const auto& slot : item.targets) {
+      const auto& side = slot.side == strategies::Slot::Side::fresh ? fresh : old;
+      step.targets.push_back(side.at(static_cast<std::size_t>(slot.index)));
+    }
+    if (item.kind == domain::StepKind::switch_traffic) {
+      step.before = routed;
+      routed = step.targets;
+    }
+  }
+  return steps;
+}
+
+}  // namespace
+
+std::vector<domain::StepKind> source_steps(const domain::Rollout& rollout, const domain::Service& service) {
+  using enum domain::StepKind;
+  if (rollout.kind == domain::RolloutKind::rollback) return {image};
+  if (!rollout.image.empty()) return {pull};
+  if (!service.source.image.empty()) {
+    const bool needs_commit = service.source.image.find("{sha}") != std::string::npos;
+    if (!needs_commit || !rollout.commit.empty()) return {pull};
+    if (service.source.git) return {fetch, pull};
+    throw Error(ErrorKind::invalid,
+                "the image \"" + service.source.image + "\" of " + service.name +
+                    " needs a commit: name one image with --image, or give the service a source.git");
+  }
+  if (service.source.git) return {fetch, build};
+  throw Error(ErrorKind::invalid, service.name + " has no source: give it source.git or source.image");
+}
+
+void Planner::start(domain::Rollout& rollout) {
+  const auto service = service_for(rollout);
+  const auto source = source_steps(rollout, service);
+  journal_.transaction([&] {
+    const auto live = journal_.targets.live(service.name);
+    const auto fresh = add_targets(rollout, service);
+    const bool routed = service.proxy.port != 0;
+    const auto planned = strategies::plan(service.strategy, {static_cast<int>(live.size()), service.replicas, routed});
+    journal_.rollouts.add_steps(to_steps(rollout, source, planned, ids_of(fresh), ids_of(live)));
+    rollout.previous = live.empty() ? std::nullopt : live.front().revision;
+    rollout.config = domain::to_json_value(service).dump();
+    rollout.phase = domain::Phase::running;
+    rollout.started = journal_.now();
+    journal_.rollouts.update(rollout);
+    journal_.tell(rollout, "rollout.started", rollout.cause);
+  });
+}
+
+Work Planner::load(const domain::Rollout& rollout) {
+  Work work;
+  work.rollout = rollout;
+  work.service = domain::service_from_json(nlohmann::json::parse(rollout.config));
+  if (rollout.revision) work.revision = journal_.revisions.get(*rollout.revision);
+  return work;
+}
+
+domain::Service Planner::service_for(const domain::Rollout& rollout) {
+  if (rollout.kind == domain::RolloutKind::rollback) {
+    if (!rollout.revision) throw Error(ErrorKind::not_found, "the revision to roll back to is not there any more");
+    return domain::service_from_json(nlohmann::json::parse(journal_.revisions.get(*rollout.revision).config));
+  }
+  const auto found = std::find_if(services_.begin(), services_.end(),
+                                  [&](const domain::Service& service) { return service.name == rollout.service; });
+  if (found == services_.end()) {
+    throw Error(ErrorKind::invalid, "there is no service " + rollout.service + " in the configuration any more");
+  }
+  return *found;
+}
+
+std::vector<domain::Target> Planner::add_targets(const domain::Rollout& rollout, const domain::Service& service) {
+  std::set<std::string> taken;
+  for (const auto& target : journal_.targets.present()) taken.insert(target.address);
+  std::vector<domain::Target> fresh;
+  for (int slot = 1; slot <= service.replicas; ++slot) {
+    domain::Target target;
+    target.service = service.name;
+    target.rollout = rollout.id;
+    target.slot = slot;
+    target.address = next_address_(taken);
+    target.port = service.proxy.port;
+    target.id = journal_.targets.add(target);
+    taken.insert(target.address);
+    fresh.push_back(target);
+  }
+  return fresh;
+}
+
+}  // namespace deploy::rollout

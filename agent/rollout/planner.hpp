@@ -1,0 +1,42 @@
+// Plans a rollout when it starts: its configuration, its new targets with their addresses, and its steps, stored in one
+// transaction.
+#pragma once
+
+#include <functional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/rollout/journal.hpp"
+#include "agent/rollout/work.hpp"
+
+namespace deploy::rollout {
+
+/// Gives a free address of the routing network. `taken`: those of all targets present. Throws Error where none is left.
+using NextAddress = std::function<std::string(const std::set<std::string>& taken)>;
+
+class Planner {
+ public:
+  Planner(Journal& journal, const std::vector<domain::Service>& services, NextAddress next_address)
+      : journal_(journal), services_(services), next_address_(std::move(next_address)) {}
+
+  /// The queued rollout becomes running, with its steps. Throws Error(invalid) where it cannot begin: its service is no
+  /// longer configured, or has nothing to build or pull.
+  void start(domain::Rollout& rollout);
+
+  /// A started rollout as its stored configuration and revision say.
+  Work load(const domain::Rollout& rollout);
+
+ private:
+  domain::Service service_for(const domain::Rollout& rollout);
+  std::vector<domain::Target> add_targets(const domain::Rollout& rollout, const domain::Service& service);
+
+  Journal& journal_;
+  const std::vector<domain::Service>& services_;
+  NextAddress next_address_;
+};
+
+/// What has to happen before there is an image: fetch, build, pull or image. Pure. Throws Error(invalid).
+std::vector<domain::StepKind> source_steps(const domain::Rollout& rollout, const domain::Service& service);
+
+}  // namespace deploy::rollout

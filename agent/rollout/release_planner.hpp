@@ -1,0 +1,43 @@
+// Turns waiting jobs into releases: what arrives close together goes out together, in the order of depends_on.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <vector>
+
+#include "agent/domain/service.hpp"
+#include "agent/rollout/journal.hpp"
+#include "agent/store/job_queue.hpp"
+
+namespace deploy::rollout {
+
+struct Settle {
+  std::chrono::milliseconds quiet{5000};  // a release waits until no change has come for this long
+  std::chrono::milliseconds most{60000};  // but never longer than this after its first change
+};
+
+class ReleasePlanner {
+ public:
+  ReleasePlanner(Journal& journal, store::Database& database, const std::vector<domain::Service>& services,
+                 Settle settle)
+      : journal_(journal), jobs_(database), services_(services), settle_(settle) {}
+
+  /// Makes one release of all waiting jobs if they have settled. Returns the time until they will have; nullopt: none
+  /// waits.
+  std::optional<std::chrono::milliseconds> plan_due();
+
+  /// Stores a person's wishes and makes a release of them at once. The jobs name different services that exist.
+  domain::ReleaseId plan_now(const std::vector<store::Job>& wishes);
+
+ private:
+  domain::ReleaseId plan(const std::vector<store::Job>& jobs);
+  void supersede_queued(const std::string& service, domain::ReleaseId by);
+  domain::Rollout rollout_for(const store::Job& job, domain::ReleaseId release) const;
+
+  Journal& journal_;
+  store::JobQueue jobs_;
+  const std::vector<domain::Service>& services_;
+  Settle settle_;
+};
+
+}  // namespace deploy::rollout

@@ -1,0 +1,191 @@
+#include "agent/rollout/runner.hpp"
+
+#include <algorithm>
+
+#include "agent/base/error.hpp"
+#include "agent/base/text.hpp"
+
+namespace deploy::rollout {
+
+namespace {
+
+using domain::Phase;
+using domain::StepKind;
+using domain::StepState;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+/// No step goes on for ever. Effects have deadlines of their own and better messages; this is the last one.
+std::chrono::milliseconds deadline_of(const domain::Service& service, const domain::Step& step) {
+  const auto containers = std::max<long>(1, static_cast<long>(step.targets.size()));
+  switch (step.kind) {
+    case StepKind::fetch:
+    case StepKind::prune:
+    case StepKind::promote:
+      return minutes(5);
+    case StepKind::build:
+    case StepKind::pull:
+    case StepKind::image:
+      return minutes(30);
+    case StepKind::create:
+    case StepKind::remove:
+      return minutes(2) * containers;
+    case StepKind::switch_traffic:
+      return minutes(2);
+    case StepKind::drain:
+      return service.drain + seconds(60);
+    case StepKind::start:
+    case StepKind::probe:
+    case StepKind::stop:
+      // Undoing a stop starts and probes; undoing a start drains and stops.
+      return (service.health.deadline + service.drain + service.container.stop_grace_period + minutes(1)) * containers;
+  }
+  return minutes(5);
+}
+
+bool was_begun(const domain::Step& step) {
+  return step.state == StepState::running || step.state == StepState::succeeded || step.state == StepState::failed;
+}
+
+bool past_promote(const std::vector<domain::Step>& steps) {
+  return std::any_of(steps.begin(), steps.end(), [](const domain::Step& step) {
+    return step.kind == StepKind::promote && step.state == StepState::succeeded;
+  });
+}
+
+}  // namespace
+
+Task<void> Runner::run(domain::RolloutId id) {
+  auto rollout = journal_.rollouts.get(id);
+  if (rollout.phase == Phase::queued) {
+    try {
+      planner_.start(rollout);
+    } catch (const Error& error) {
+      journal_.end(rollout, Phase::rolled_back, error.message());
+      co_return;
+    }
+  }
+  auto work = planner_.load(rollout);
+  if (work.rollout.phase == Phase::running) co_await go_forward(work);
+  if (work.rollout.phase == Phase::undoing) co_await go_back(work);
+}
+
+Task<void> Runner::go_forward(Work& work) {
+  auto steps = journal_.rollouts.steps(work.rollout.id);
+  for (auto& step : steps) {
+    if (step.state == StepState::succeeded) continue;
+    const bool worked = co_await do_step(work, step, Direction::forward);
+    if (domain::is_final(work.rollout.phase)) co_return;
+    if (worked) continue;
+    if (past_promote(journal_.rollouts.steps(work.rollout.id))) {
+      journal_.end(work.rollout, Phase::needs_operator,
+                   work.revision->name + " is live, but what it replaced could not be cleared away: " + step.detail);
+    } else {
+      journal_.transaction([&] {
+        work.rollout.phase = Phase::undoing;
+        work.rollout.reason = step.detail;
+        journal_.rollouts.update(work.rollout);
+      });
+    }
+    co_return;
+  }
+  journal_.end(work.rollout, Phase::succeeded, "");
+}
+
+Task<void> Runner::go_back(Work& work) {
+  const auto cause = work.rollout.reason;
+  auto steps = journal_.rollouts.steps(work.rollout.id);
+  std::reverse(steps.begin(), steps.end());
+  for (auto& step : steps) {
+    if (!was_begun(step)) continue;
+    const bool worked = co_await do_step(work, step, Direction::back);
+    if (worked) continue;
+    journal_.end(work.rollout, Phase::needs_operator,
+                 cause + "; and undoing \"" + domain::to_string(step.kind) + "\" failed: " + step.detail);
+    co_return;
+  }
+  journal_.transaction([&] {
+    // Targets whose container was never made only give their address back.
+    for (auto target : journal_.targets.of_rollout(work.rollout.id)) {
+      target.state = domain::TargetState::gone;
+      journal_.targets.update(target);
+    }
+    journal_.end(work.rollout, Phase::rolled_back, cause);
+  });
+}
+
+Task<bool> Runner::do_step(Work& work, domain::Step& step, Direction direction) {
+  begin_step(work, step, direction);
+  std::exception_ptr failure;
+  try {
+    auto effect = direction == Direction::forward ? effects_.perform(work, step) : effects_.undo(work, step);
+    const auto deadline = deadline_of(work.service, step);
+    const auto outcome = co_await first_of(std::move(effect), clock_.sleep_for(deadline));
+    if (!outcome) throw_deadline(deadline, "the step \"" + domain::to_string(step.kind) + "\"");
+    finish_step(work, step, direction, *outcome);
+    if (outcome->live_already) end_unchanged(work);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (!failure) co_return true;
+  const auto state = co_await asio::this_coro::cancellation_state;
+  if (state.cancelled() != asio::cancellation_type::none) std::rethrow_exception(failure);
+  fail(work, step, message_of(failure));
+  co_return false;
+}
+
+void Runner::begin_step(Work& work, domain::Step& step, Direction direction) {
+  journal_.transaction([&] {
+    if (direction == Direction::forward) step.state = StepState::running;
+    step.attempts += 1;
+    step.started = journal_.now();
+    journal_.rollouts.update(step);
+    journal_.tell(work.rollout, direction == Direction::forward ? "step.started" : "step.undoing",
+                  domain::to_string(step.kind));
+  });
+}
+
+void Runner::finish_step(Work& work, domain::Step& step, Direction direction, const Outcome& outcome) {
+  journal_.transaction([&] {
+    const bool forward = direction == Direction::forward;
+    step.state = forward ? StepState::succeeded : StepState::undone;
+    step.finished = journal_.now();
+    if (forward) step.detail = outcome.detail;
+    journal_.rollouts.update(step);
+    outcome.record();
+    journal_.rollouts.update(work.rollout);
+    const auto text =
+        outcome.detail.empty() ? domain::to_string(step.kind) : domain::to_string(step.kind) + ": " + outcome.detail;
+    journal_.tell(work.rollout, forward ? "step.succeeded" : "step.undone", text);
+  });
+}
+
+void Runner::fail(Work& work, domain::Step& step, const std::string& message) {
+  journal_.transaction([&] {
+    step.state = StepState::failed;
+    step.finished = journal_.now();
+    step.detail = message;
+    journal_.rollouts.update(step);
+    journal_.rollouts.update(work.rollout);
+    journal_.tell(work.rollout, "step.failed", domain::to_string(step.kind) + ": " + message);
+  });
+}
+
+void Runner::end_unchanged(Work& work) {
+  journal_.transaction([&] {
+    for (auto step : journal_.rollouts.steps(work.rollout.id)) {
+      if (step.state != StepState::pending) continue;
+      step.state = StepState::skipped;
+      journal_.rollouts.update(step);
+    }
+    for (auto target : journal_.targets.of_rollout(work.rollout.id)) {
+      target.state = domain::TargetState::gone;
+      journal_.targets.update(target);
+    }
+    const auto live = journal_.targets.live(work.service.name);
+    const auto name = journal_.revisions.get(*live.front().revision).name;
+    journal_.end(work.rollout, Phase::unchanged, name + " is live already");
+  });
+}
+
+}  // namespace deploy::rollout

@@ -1,0 +1,42 @@
+// Runs one rollout from where its journal says it is to its end. The only place that decides between going on and
+// undoing.
+//
+// Per step: transaction (running, attempt + 1), effect, transaction (succeeded, what the effect wants recorded, event).
+// A step that is found running was in doubt when the agent stopped, and is done again: effects observe first. A failure
+// turns the rollout round: the same steps are walked back from the one in doubt. After `promote` there is no way back.
+#pragma once
+
+#include "agent/ports/clock.hpp"
+#include "agent/rollout/journal.hpp"
+#include "agent/rollout/planner.hpp"
+#include "agent/rollout/step_effects.hpp"
+
+namespace deploy::rollout {
+
+class Runner {
+ public:
+  Runner(Planner& planner, StepEffects& effects, Journal& journal, ports::Clock& clock)
+      : planner_(planner), effects_(effects), journal_(journal), clock_(clock) {}
+
+  /// Returns when the rollout has ended. On cancellation of the coroutine it throws, and leaves the rollout to be run
+  /// again.
+  Task<void> run(domain::RolloutId id);
+
+ private:
+  enum class Direction { forward, back };
+
+  Task<void> go_forward(Work& work);
+  Task<void> go_back(Work& work);
+  Task<bool> do_step(Work& work, domain::Step& step, Direction direction);
+  void begin_step(Work& work, domain::Step& step, Direction direction);
+  void finish_step(Work& work, domain::Step& step, Direction direction, const Outcome& outcome);
+  void fail(Work& work, domain::Step& step, const std::string& message);
+  void end_unchanged(Work& work);
+
+  Planner& planner_;
+  StepEffects& effects_;
+  Journal& journal_;
+  ports::Clock& clock_;
+};
+
+}  // namespace deploy::rollout

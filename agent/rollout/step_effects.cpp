@@ -1,0 +1,263 @@
+#include "agent/rollout/step_effects.hpp"
+
+#include <algorithm>
+#include <iterator>
+
+#include "agent/base/error.hpp"
+#include "agent/base/text.hpp"
+#include "agent/domain/labels.hpp"
+
+namespace deploy::rollout {
+
+namespace {
+
+constexpr int shown_log_lines = 20;
+
+std::string count_of(std::size_t number, const std::string& what) {
+  return std::to_string(number) + " " + what + (number == 1 ? "" : "s");
+}
+
+}  // namespace
+
+StepEffects::StepEffects(asio::any_io_executor executor, ports::ContainerEngine& engine, ports::SourceMirror& source,
+                         ports::UpstreamProxy& proxy, ports::HealthProber& prober, ports::Clock& clock,
+                         Journal& journal, store::RolloutLog& log, const std::vector<domain::Service>& services,
+                         Site site, Resolve resolve, int builds_max)
+    : engine_(engine),
+      source_(source),
+      proxy_(proxy),
+      prober_(prober),
+      clock_(clock),
+      journal_(journal),
+      log_(log),
+      services_(services),
+      site_(std::move(site)),
+      resolve_(std::move(resolve)),
+      builds_(executor, builds_max),
+      one_switch_(executor) {}
+
+Task<Outcome> StepEffects::perform(Work& work, domain::Step step) {
+  using enum domain::StepKind;
+  switch (step.kind) {
+    case fetch:
+      co_return co_await this->fetch(work);
+    case build:
+      co_return co_await this->build(work);
+    case pull:
+      co_return co_await this->pull(work);
+    case image:
+      co_return co_await find_image(work);
+    case create:
+      co_return co_await this->create(work, step);
+    case start:
+      co_return co_await this->start(work, step);
+    case probe:
+      co_return co_await this->probe(work, step);
+    case switch_traffic:
+      co_return co_await switch_to(work, step.targets);
+    case promote:
+      co_return this->promote(work, step);
+    case drain:
+      co_return co_await this->drain(work, step.targets);
+    case stop:
+      co_return co_await this->stop(work, step);
+    case remove:
+      co_return co_await this->remove(work, step);
+    case prune:
+      co_return co_await this->prune(work);
+  }
+  throw std::logic_error("a step kind without an effect");
+}
+
+Task<Outcome> StepEffects::undo(Work& work, domain::Step step) {
+  using enum domain::StepKind;
+  switch (step.kind) {
+    case build:
+    case pull:
+      co_return co_await undo_image(work);
+    case create:
+      co_return co_await this->remove(work, step);
+    case start:
+      co_return co_await undo_start(work, step);
+    case switch_traffic:
+      co_return co_await switch_to(work, step.before);
+    case stop:
+      co_return co_await undo_stop(work, step);
+    case fetch:
+    case image:
+    case probe:
+    case drain:
+      co_return Outcome{};
+    case promote:
+    case remove:
+    case prune:
+      break;
+  }
+  throw std::logic_error("a step that cannot be undone");
+}
+
+Task<Outcome> StepEffects::create(Work& work, domain::Step step) {
+  ports::ContainerSpec spec;
+  spec.image = work.revision->image;
+  spec.settings = resolve_(work.service).container;
+  spec.network.network = site_.network;
+  spec.network.aliases = {work.revision->name};
+  std::vector<domain::Target> created;
+  for (auto& target : load(step.targets)) {
+    target.revision = work.revision->id;
+    target.container_name = container_name(*work.revision, target);
+    target.container_id = co_await create_one(work, target, spec);
+    created.push_back(target);
+  }
+  Outcome outcome;
+  outcome.detail = created.size() == 1 ? created.front().container_name : count_of(created.size(), "container");
+  outcome.record = [this, created] {
+    for (const auto& target : created) journal_.targets.update(target);
+  };
+  co_return outcome;
+}
+
+Task<std::string> StepEffects::create_one(Work& work, domain::Target target, ports::ContainerSpec spec) {
+  const ports::Labels own{{domain::labels::instance, site_.instance},
+                          {domain::labels::service, work.service.name},
+                          {domain::labels::revision, work.revision->name},
+                          {domain::labels::rollout, std::to_string(work.rollout.id.value)},
+                          {domain::labels::target, std::to_string(target.id.value)}};
+  auto existing = co_await engine_.inspect(target.container_name);
+  if (existing && !std::includes(existing->labels.begin(), existing->labels.end(), own.begin(), own.end())) {
+    throw Error(ErrorKind::conflict,
+                "a container named " + target.container_name +
+                    " exists that deployd did not make for this rollout; remove or rename it and roll out again");
+  }
+  std::string id;
+  if (existing) {
+    id = existing->id;
+  } else {
+    spec.name = target.container_name;
+    spec.labels = spec.settings.labels;
+    spec.labels.insert(own.begin(), own.end());
+    id = co_await engine_.create(spec);
+  }
+  const bool joined =
+      existing && std::any_of(existing->networks.begin(), existing->networks.end(),
+                              [&](const auto& endpoint) { return endpoint.network == site_.routing_network; });
+  if (!joined) {
+    ports::NetworkEndpoint endpoint;
+    endpoint.network = site_.routing_network;
+    endpoint.address = target.address;
+    co_await engine_.connect(id, endpoint);
+  }
+  co_return id;
+}
+
+Task<Outcome> StepEffects::start(Work& work, domain::Step step) {
+  for (const auto& target : load(step.targets)) co_await engine_.start(target.container_id);
+  (void)work;
+  co_return Outcome{};
+}
+
+Task<Outcome> StepEffects::probe(Work& work, domain::Step step) {
+  const auto begun = clock_.steady_now();
+  for (const auto& target : load(step.targets)) co_await prove_healthy(work, target);
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.steady_now() - begun);
+  Outcome outcome;
+  outcome.detail = "healthy after " + human_duration(took);
+  co_return outcome;
+}
+
+Task<void> StepEffects::prove_healthy(Work& work, domain::Target target) {
+  const ports::Endpoint endpoint{target.address, work.service.health.port};
+  const auto note = [this, rollout = work.rollout.id, name = target.container_name](std::string_view answer) {
+    log_.append(rollout, name + ": " + std::string(answer));
+  };
+  const auto verdict = co_await prober_.prove(target.container_id, endpoint, work.service.health, note);
+  if (verdict.healthy) co_return;
+  work.rollout.log = co_await engine_.log_tail(target.container_id, shown_log_lines);
+  throw Error(ErrorKind::failed, target.container_name + " is not healthy: " + verdict.reason);
+}
+
+Outcome StepEffects::promote(Work& work, const domain::Step& step) {
+  Outcome outcome;
+  outcome.detail = work.revision->name + " is live";
+  outcome.record = [this, &work, fresh = step.targets] {
+    for (auto target : journal_.targets.live(work.service.name)) {
+      target.state = domain::TargetState::retired;
+      journal_.targets.update(target);
+    }
+    for (const auto id : fresh) {
+      auto target = journal_.targets.get(id);
+      target.state = domain::TargetState::live;
+      journal_.targets.update(target);
+    }
+    journal_.revisions.set_promoted(work.revision->id, journal_.now());
+  };
+  return outcome;
+}
+
+Task<Outcome> StepEffects::stop(Work& work, domain::Step step) {
+  // The grace period of the containers that are stopped may differ from the new revision's; the longer one is safe.
+  const auto grace = work.service.container.stop_grace_period;
+  for (const auto& target : load(step.targets)) {
+    const auto container = co_await engine_.inspect(target.container_id);
+    if (container) co_await engine_.stop(target.container_id, grace);
+  }
+  co_return Outcome{};
+}
+
+Task<Outcome> StepEffects::remove(Work& work, domain::Step step) {
+  auto targets = load(step.targets);
+  for (auto& target : targets) {
+    target.state = domain::TargetState::gone;
+    // A create in doubt has made its container under this name, but its id was never written.
+    auto id = target.container_id;
+    if (id.empty() && work.revision) {
+      const auto made = co_await engine_.inspect(container_name(*work.revision, target));
+      const bool ours = made && made->labels.contains(domain::labels::target) &&
+                        made->labels.at(domain::labels::target) == std::to_string(target.id.value) &&
+                        made->labels.at(domain::labels::instance) == site_.instance;
+      if (ours) id = made->id;
+    }
+    if (!id.empty()) co_await engine_.remove(id);
+  }
+  Outcome outcome;
+  outcome.record = [this, targets] {
+    for (const auto& target : targets) journal_.targets.update(target);
+  };
+  co_return outcome;
+}
+
+Task<Outcome> StepEffects::undo_start(Work& work, domain::Step step) {
+  const auto steps = journal_.rollouts.steps(work.rollout.id);
+  const bool had_traffic = std::any_of(steps.begin(), steps.end(), [](const domain::Step& other) {
+    return other.kind == domain::StepKind::switch_traffic && other.attempts > 0;
+  });
+  if (had_traffic) co_await drain(work, step.targets);
+  co_return co_await stop(work, step);
+}
+
+Task<Outcome> StepEffects::undo_stop(Work& work, domain::Step step) {
+  for (const auto& target : load(step.targets)) {
+    co_await engine_.start(target.container_id);
+    co_await prove_healthy(work, target);
+  }
+  co_return Outcome{};
+}
+
+std::vector<domain::Target> StepEffects::load(const std::vector<domain::TargetId>& ids) {
+  std::vector<domain::Target> targets;
+  std::transform(ids.begin(), ids.end(), std::back_inserter(targets),
+                 [this](auto id) { return journal_.targets.get(id); });
+  return targets;
+}
+
+ports::OnLog StepEffects::logger(Work& work) {
+  work.rollout.log.clear();
+  return [this, &work](std::string_view line) {
+    log_.append(work.rollout.id, line);
+    auto& shown = work.rollout.log;
+    shown.emplace_back(line.substr(0, 500));
+    if (shown.size() > shown_log_lines) shown.erase(shown.begin());
+  };
+}
+
+}  // namespace deploy::rollout

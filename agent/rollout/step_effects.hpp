@@ -1,0 +1,108 @@
+// What each kind of step does, and how it is undone. Every effect first observes and then acts, so that it can be
+// repeated after a crash at any point:
+//
+//   kind     effect                                      observed by                     undone by
+//   fetch    mirror brought up to date, commit resolved  the mirror                      nothing
+//   build    image built, revision stored                revision whose image exists     image removed if it never was
+//   live pull     image pulled and pinned by its digest       the engine's image              image removed if it never
+//   was live image    the image of a stored revision is there     the engine's image              nothing create
+//   containers on both networks                 name and labels                 containers removed start    containers
+//   run                              the engine (started: fine)      drained and stopped probe    proved healthy asked
+//   again                     nothing switch   Nginx routes to these targets, proved       files, and the proof again
+//   switched back, proved promote  the revision is live from here on           the database alone              never:
+//   the point of no return drain    what is under way finishes                  connections counted             nothing
+//   stop     old containers stopped                      the engine (stopped: fine)      started and proved healthy
+//   remove   old containers removed                      the engine (gone: fine)         never: after promote
+//   prune    images beyond `retain` removed              the engine (gone: fine)         never: after promote
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "agent/base/async.hpp"
+#include "agent/ports/clock.hpp"
+#include "agent/ports/container_engine.hpp"
+#include "agent/ports/health_prober.hpp"
+#include "agent/ports/source_mirror.hpp"
+#include "agent/ports/upstream_proxy.hpp"
+#include "agent/rollout/journal.hpp"
+#include "agent/rollout/naming.hpp"
+#include "agent/rollout/work.hpp"
+#include "agent/store/rollout_log.hpp"
+
+namespace deploy::rollout {
+
+/// Where containers are made.
+struct Site {
+  std::string instance;         // of this installation: the label's value
+  std::string key;              // of config_hash
+  std::string network;          // the users' shared network
+  std::string routing_network;  // ours
+};
+
+/// What came of an effect that worked. `record` runs in the transaction that writes the step's success.
+struct Outcome {
+  std::string detail;
+  std::function<void()> record = [] {};
+  bool live_already = false;  // the wanted revision is live: nothing is left to do
+};
+
+class StepEffects {
+ public:
+  StepEffects(asio::any_io_executor executor, ports::ContainerEngine& engine, ports::SourceMirror& source,
+              ports::UpstreamProxy& proxy, ports::HealthProber& prober, ports::Clock& clock, Journal& journal,
+              store::RolloutLog& log, const std::vector<domain::Service>& services, Site site, Resolve resolve,
+              int builds_max);
+
+  /// Throws Error when it did not work; the lines that show why are then in work.rollout.log.
+  Task<Outcome> perform(Work& work, domain::Step step);
+  Task<Outcome> undo(Work& work, domain::Step step);
+
+  /// Makes Nginx route as the database says (and as a switch in doubt wants); at start, before anything else.
+  Task<ports::SwitchReport> restore_routes();
+
+ private:
+  Task<Outcome> fetch(Work& work);
+  Task<Outcome> build(Work& work);
+  Task<Outcome> pull(Work& work);
+  Task<Outcome> find_image(Work& work);
+  Task<Outcome> create(Work& work, domain::Step step);
+  Task<Outcome> start(Work& work, domain::Step step);
+  Task<Outcome> probe(Work& work, domain::Step step);
+  Task<Outcome> switch_to(Work& work, std::vector<domain::TargetId> targets);
+  Outcome promote(Work& work, const domain::Step& step);
+  Task<Outcome> drain(Work& work, std::vector<domain::TargetId> targets);
+  Task<Outcome> stop(Work& work, domain::Step step);
+  Task<Outcome> remove(Work& work, domain::Step step);
+  Task<Outcome> prune(Work& work);
+
+  Task<Outcome> undo_image(Work& work);
+  Task<Outcome> undo_start(Work& work, domain::Step step);
+  Task<Outcome> undo_stop(Work& work, domain::Step step);
+
+  Task<std::string> create_one(Work& work, domain::Target target, ports::ContainerSpec spec);
+  Task<void> prove_healthy(Work& work, domain::Target target);
+  Task<bool> is_live(Work& work, std::string revision);
+  Task<int> drain_one(domain::Target target, std::chrono::steady_clock::time_point deadline);
+  domain::Revision& adopt_revision(Work& work, domain::Revision revision);
+  std::vector<ports::Route> routes(const std::string& changed, const std::vector<domain::Target>& targets);
+  std::vector<domain::Target> load(const std::vector<domain::TargetId>& ids);
+  ports::OnLog logger(Work& work);
+
+  ports::ContainerEngine& engine_;
+  ports::SourceMirror& source_;
+  ports::UpstreamProxy& proxy_;
+  ports::HealthProber& prober_;
+  ports::Clock& clock_;
+  Journal& journal_;
+  store::RolloutLog& log_;
+  const std::vector<domain::Service>& services_;
+  Site site_;
+  Resolve resolve_;
+  AsyncSemaphore builds_;
+  AsyncMutex one_switch_;
+};
+
+}  // namespace deploy::rollout
