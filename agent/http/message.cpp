@@ -1,7 +1,9 @@
 #include "agent/http/message.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 namespace deploy::http {
@@ -22,6 +24,19 @@ std::optional<int> hex_digit(char c) {
   if (letter >= 'a' && letter <= 'f') return letter - 'a' + 10;
   return std::nullopt;
 }
+
+struct ErrorAnswer {
+  ErrorKind kind;
+  std::string_view name;
+  int status;
+};
+
+constexpr std::array error_answers{
+    ErrorAnswer{ErrorKind::failed, "failed", 500},           ErrorAnswer{ErrorKind::invalid, "invalid", 400},
+    ErrorAnswer{ErrorKind::not_found, "not_found", 404},     ErrorAnswer{ErrorKind::conflict, "conflict", 409},
+    ErrorAnswer{ErrorKind::unreachable, "unreachable", 500}, ErrorAnswer{ErrorKind::timed_out, "timed_out", 504},
+    ErrorAnswer{ErrorKind::cancelled, "cancelled", 500},     ErrorAnswer{ErrorKind::disk_full, "disk_full", 500},
+};
 
 }  // namespace
 
@@ -56,6 +71,19 @@ Response json_response(int status, std::string body) {
   response.headers["Content-Type"] = "application/json";
   response.body = std::move(body);
   return response;
+}
+
+Response error_response(int status, std::string_view kind, std::string_view message) {
+  const nlohmann::json body{{"error", {{"kind", kind}, {"message", message}}}};
+  // A message can quote bytes of a program's output that are not UTF-8; they must not turn the answer into an
+  // exception.
+  return json_response(status, body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+}
+
+Response error_response(const Error& error) {
+  const auto found = std::find_if(error_answers.begin(), error_answers.end(),
+                                  [&error](const ErrorAnswer& answer) { return answer.kind == error.kind(); });
+  return error_response(found->status, found->name, error.message());
 }
 
 std::optional<std::string> url_decode(std::string_view text) {

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "agent/base/async.hpp"
+#include "agent/base/error.hpp"
 
 namespace deploy::http {
 
@@ -53,6 +54,12 @@ struct Response {
 
 /// application/json with this body.
 Response json_response(int status, std::string body);
+
+/// {"error":{"kind":…,"message":…}}: how every error is answered. `kind` is the stored name of an ErrorKind.
+Response error_response(int status, std::string_view kind, std::string_view message);
+/// The same with the error's own kind and message: invalid is 400, not_found 404, conflict 409, timed_out 504, others
+/// 500.
+Response error_response(const Error& error);
 
 /// application/x-www-form-urlencoded decoding of one value; nullopt where an escape is malformed.
 std::optional<std::string> url_decode(std::string_view text);

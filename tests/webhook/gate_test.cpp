@@ -1,0 +1,204 @@
+#include "webhook/gate.hpp"
+
+#include <catch2/catch_all.hpp>
+#include <functional>
+
+using namespace deploy;
+using namespace deploy::webhook;
+using domain::Service;
+using domain::Trigger;
+
+namespace {
+
+const std::string commit = "6113728f27ae82c7b1a177c8d03f9e96e0adf246";
+
+Service service(const std::string& name, const std::string& repo, const std::string& branch, Trigger trigger) {
+  Service made;
+  made.name = name;
+  made.repo = repo;
+  made.branch = branch;
+  made.trigger = trigger;
+  return made;
+}
+
+PushEvent push() {
+  PushEvent event;
+  event.repository = {1, "shop/backend"};
+  event.ref = "refs/heads/main";
+  event.after = commit;
+  return event;
+}
+
+WorkflowRunEvent run() {
+  WorkflowRunEvent event;
+  event.repository = {1, "shop/backend"};
+  event.action = "completed";
+  event.conclusion = "success";
+  event.event = "push";
+  event.head_branch = "main";
+  event.head_sha = commit;
+  event.path = ".github/workflows/ci.yml";
+  event.head_repository = Repository{1, "shop/backend"};
+  return event;
+}
+
+std::vector<std::string> deployed(const Decision& decision) {
+  std::vector<std::string> names;
+  for (const auto& change : decision.changes) names.push_back(change.service);
+  return names;
+}
+
+using Names = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("a push to its branch deploys a service at the pushed commit") {
+  const auto decision = decide(push(), {service("backend", "shop/backend", "main", Trigger::push)});
+  REQUIRE(decision.changes.size() == 1);
+  CHECK(decision.changes[0].service == "backend");
+  CHECK(decision.changes[0].commit == commit);
+  CHECK(decision.changes[0].ref == "main");
+  CHECK(decision.changes[0].image.empty());
+  CHECK(decision.reason.empty());
+}
+
+TEST_CASE("a successful run for a push deploys a service at the run's commit") {
+  const auto decision = decide(run(), {service("backend", "shop/backend", "main", Trigger::workflow_run)});
+  REQUIRE(decision.changes.size() == 1);
+  CHECK(decision.changes[0].service == "backend");
+  CHECK(decision.changes[0].commit == commit);
+  CHECK(decision.changes[0].ref == "main");
+  CHECK(decision.reason.empty());
+}
+
+TEST_CASE("a push deploys nothing, and says why") {
+  const std::vector<Service> one{service("backend", "shop/backend", "main", Trigger::push)};
+  struct Case {
+    std::function<void(PushEvent&)> change;
+    std::vector<Service> services;
+    std::string reason;
+  };
+  const std::vector<Case> cases{
+      {[](PushEvent& event) { event.repository.full_name = "shop/other"; }, one,
+       "no service is deployed from repository \"shop/other\""},
+      {[](PushEvent&) {}, {}, "no service is deployed from repository \"shop/backend\""},
+      {[](PushEvent& event) { event.repository.full_name = ""; },
+       {service("by-hand", "", "main", Trigger::manual)},
+       "no service is deployed from repository \"\""},
+      {[](PushEvent& event) { event.ref = "refs/tags/v1"; }, one,
+       "\"refs/tags/v1\" is not a branch, and only branches are deployed"},
+      {[](PushEvent& event) { event.ref = "refs/tags/main"; }, one,
+       "\"refs/tags/main\" is not a branch, and only branches are deployed"},
+      {[](PushEvent& event) { event.ref = "main"; }, one, "\"main\" is not a branch, and only branches are deployed"},
+      {[](PushEvent& event) { event.deleted = true; }, one, "the branch \"main\" was deleted"},
+      {[](PushEvent& event) { event.after = std::string(40, '0'); }, one, "the branch \"main\" was deleted"},
+      {[](PushEvent& event) { event.ref = "refs/heads/dev"; }, one,
+       "branch \"dev\" is not deployed; backend is deployed from \"main\""},
+      // Branches, unlike repositories, differ by case.
+      {[](PushEvent& event) { event.ref = "refs/heads/Main"; }, one,
+       "branch \"Main\" is not deployed; backend is deployed from \"main\""},
+      {[](PushEvent& event) { event.ref = "refs/heads/feature/main"; }, one,
+       "branch \"feature/main\" is not deployed; backend is deployed from \"main\""},
+      {[](PushEvent& event) { event.ref = "refs/heads/dev"; },
+       {one[0], service("worker", "shop/backend", "release", Trigger::manual)},
+       "branch \"dev\" is not deployed; backend is deployed from \"main\", worker from \"release\""},
+      {[](PushEvent&) {},
+       {service("backend", "shop/backend", "main", Trigger::workflow_run)},
+       "nothing is deployed on push; backend is deployed on workflow_run"},
+      {[](PushEvent&) {},
+       {service("backend", "shop/backend", "main", Trigger::workflow_run),
+        service("worker", "shop/backend", "main", Trigger::manual)},
+       "nothing is deployed on push; backend is deployed on workflow_run, worker on manual"},
+  };
+  for (const auto& item : cases) {
+    CAPTURE(item.reason);
+    auto event = push();
+    item.change(event);
+    const auto decision = decide(event, item.services);
+    CHECK(decision.changes.empty());
+    CHECK(decision.reason == item.reason);
+  }
+}
+
+TEST_CASE("a workflow run deploys nothing, and says why") {
+  const std::vector<Service> one{service("backend", "shop/backend", "main", Trigger::workflow_run)};
+  auto picky = one;
+  picky[0].workflows = {".github/workflows/release.yml", ".github/workflows/hotfix.yml"};
+  struct Case {
+    std::function<void(WorkflowRunEvent&)> change;
+    std::vector<Service> services;
+    std::string reason;
+  };
+  const std::vector<Case> cases{
+      {[](WorkflowRunEvent& event) { event.repository.full_name = "shop/other"; }, one,
+       "no service is deployed from repository \"shop/other\""},
+      {[](WorkflowRunEvent& event) { event.action = "requested"; }, one,
+       "the workflow run has not completed; its state is \"requested\""},
+      {[](WorkflowRunEvent& event) { event.conclusion = "failure"; }, one, "the workflow run ended with \"failure\""},
+      {[](WorkflowRunEvent& event) { event.conclusion = "cancelled"; }, one,
+       "the workflow run ended with \"cancelled\""},
+      {[](WorkflowRunEvent& event) { event.event = "pull_request"; }, one,
+       "the workflow run was started by \"pull_request\" and not by a push"},
+      {[](WorkflowRunEvent& event) {
+         event.head_repository = Repository{2, "thief/backend"};
+       },
+       one, "the run belongs to a fork (thief/backend)"},
+      // The name proves nothing: it can be given to another repository.
+      {[](WorkflowRunEvent& event) { event.head_repository->id = 2; }, one, "the run belongs to a fork (shop/backend)"},
+      {[](WorkflowRunEvent& event) { event.head_repository.reset(); }, one,
+       "the run belongs to a fork that was deleted"},
+      {[](WorkflowRunEvent& event) { event.head_branch = "dev"; }, one,
+       "branch \"dev\" is not deployed; backend is deployed from \"main\""},
+      {[](WorkflowRunEvent& event) { event.head_branch = ""; }, one,
+       "branch \"\" is not deployed; backend is deployed from \"main\""},
+      {[](WorkflowRunEvent&) {},
+       {service("backend", "shop/backend", "main", Trigger::push)},
+       "nothing is deployed on workflow_run; backend is deployed on push"},
+      {[](WorkflowRunEvent&) {}, picky,
+       "workflow \".github/workflows/ci.yml\" deploys nothing; backend is deployed by "
+       "\".github/workflows/release.yml\" or "
+       "\".github/workflows/hotfix.yml\""},
+  };
+  for (const auto& item : cases) {
+    CAPTURE(item.reason);
+    auto event = run();
+    item.change(event);
+    const auto decision = decide(event, item.services);
+    CHECK(decision.changes.empty());
+    CHECK(decision.reason == item.reason);
+  }
+}
+
+TEST_CASE("repositories match without regard to case, and only as a whole") {
+  CHECK(deployed(decide(push(), {service("backend", "Shop/BackEnd", "main", Trigger::push)})) == Names{"backend"});
+  CHECK(decide(push(), {service("backend", "shop/backend2", "main", Trigger::push)}).changes.empty());
+  CHECK(decide(push(), {service("backend", "backend", "main", Trigger::push)}).changes.empty());
+}
+
+TEST_CASE("all services of a repository that the push concerns are deployed, in their order") {
+  const std::vector<Service> services{
+      service("worker", "shop/backend", "main", Trigger::push),
+      service("frontend", "shop/frontend", "main", Trigger::push),
+      service("backend", "shop/backend", "main", Trigger::push),
+      service("staging", "shop/backend", "dev", Trigger::push),
+      service("cron", "shop/backend", "main", Trigger::workflow_run),
+  };
+  CHECK(deployed(decide(push(), services)) == Names{"worker", "backend"});
+  CHECK(deployed(decide(run(), services)) == Names{"cron"});
+}
+
+TEST_CASE("a run deploys those services that allow its workflow") {
+  auto backend = service("backend", "shop/backend", "main", Trigger::workflow_run);
+  backend.workflows = {".github/workflows/lint.yml", ".github/workflows/ci.yml"};
+  auto worker = service("worker", "shop/backend", "main", Trigger::workflow_run);
+  worker.workflows = {".github/workflows/worker.yml"};
+  CHECK(deployed(decide(run(), {backend, worker})) == Names{"backend"});
+}
+
+TEST_CASE("pings and other events deploy nothing") {
+  const std::vector<Service> services{service("backend", "shop/backend", "main", Trigger::push)};
+  CHECK(decide(PingEvent{"shop/backend"}, services).reason == "a ping deploys nothing");
+  const auto other = decide(OtherEvent{"deployment", "shop/backend"}, services);
+  CHECK(other.changes.empty());
+  CHECK(other.reason == "events of type \"deployment\" deploy nothing");
+}

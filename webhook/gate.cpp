@@ -1,0 +1,156 @@
+#include "webhook/gate.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <functional>
+#include <string_view>
+#include <utility>
+
+namespace deploy::webhook {
+
+namespace {
+
+using domain::Service;
+using Services = std::vector<const Service*>;
+using Describe = std::function<std::string(const Service&)>;
+
+Decision because(std::string reason) { return {{}, std::move(reason)}; }
+
+std::string in_quotes(std::string_view text) { return "\"" + std::string(text) + "\""; }
+
+bool equal_without_case(std::string_view left, std::string_view right) {
+  return std::equal(left.begin(), left.end(), right.begin(), right.end(), [](char a, char b) {
+    return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
+  });
+}
+
+Services of_repository(const std::vector<Service>& services, const std::string& full_name) {
+  Services found;
+  for (const auto& service : services) {
+    // GitHub's names ignore case, and keep the case that their owner wrote.
+    if (!service.repo.empty() && equal_without_case(service.repo, full_name)) found.push_back(&service);
+  }
+  return found;
+}
+
+Services only(const Services& services, const std::function<bool(const Service&)>& wanted) {
+  Services found;
+  std::copy_if(services.begin(), services.end(), std::back_inserter(found),
+               [&wanted](const Service* service) { return wanted(*service); });
+  return found;
+}
+
+/// "backend is deployed from "main", worker from "release"": the verb stands once.
+std::string listed(const Services& services, const std::string& verb, const Describe& describe) {
+  std::string text;
+  for (const Service* service : services) {
+    text += text.empty() ? service->name + " " + verb + " " : ", " + service->name + " ";
+    text += describe(*service);
+  }
+  return text;
+}
+
+bool is_null_commit(const std::string& commit) { return commit.find_first_not_of('0') == std::string::npos; }
+
+std::string wrong_branch(const std::string& branch, const Services& services) {
+  return "branch " + in_quotes(branch) + " is not deployed; " +
+         listed(services, "is deployed", [](const Service& service) { return "from " + in_quotes(service.branch); });
+}
+
+std::string wrong_trigger(domain::Trigger trigger, const Services& services) {
+  return "nothing is deployed on " + domain::to_string(trigger) + "; " +
+         listed(services, "is deployed",
+                [](const Service& service) { return "on " + domain::to_string(service.trigger); });
+}
+
+/// The services of `repository` that `trigger` deploys from `branch`, or the reason why there are none.
+std::pair<Services, std::string> matching(const std::vector<Service>& services, const std::string& repository,
+                                          const std::string& branch, domain::Trigger trigger) {
+  const auto known = of_repository(services, repository);
+  if (known.empty()) return {{}, "no service is deployed from repository " + in_quotes(repository)};
+  const auto on_branch = only(known, [&](const Service& service) { return service.branch == branch; });
+  if (on_branch.empty()) return {{}, wrong_branch(branch, known)};
+  auto triggered = only(on_branch, [&](const Service& service) { return service.trigger == trigger; });
+  if (triggered.empty()) return {{}, wrong_trigger(trigger, on_branch)};
+  return {std::move(triggered), {}};
+}
+
+Decision deploy(const Services& services, const std::string& commit) {
+  Decision decision;
+  for (const Service* service : services) {
+    domain::Change change;
+    change.service = service->name;
+    change.commit = commit;
+    change.ref = service->branch;
+    decision.changes.push_back(std::move(change));
+  }
+  return decision;
+}
+
+struct Decide {
+  const std::vector<Service>& services;
+
+  Decision operator()(const PushEvent& push) const {
+    constexpr std::string_view branches = "refs/heads/";
+    if (of_repository(services, push.repository.full_name).empty()) {
+      return because("no service is deployed from repository " + in_quotes(push.repository.full_name));
+    }
+    if (!push.ref.starts_with(branches)) {
+      return because(in_quotes(push.ref) + " is not a branch, and only branches are deployed");
+    }
+    const auto branch = push.ref.substr(branches.size());
+    if (push.deleted || is_null_commit(push.after)) return because("the branch " + in_quotes(branch) + " was deleted");
+    const auto [found, reason] = matching(services, push.repository.full_name, branch, domain::Trigger::push);
+    return found.empty() ? because(reason) : deploy(found, push.after);
+  }
+
+  Decision operator()(const WorkflowRunEvent& run) const {
+    if (of_repository(services, run.repository.full_name).empty()) {
+      return because("no service is deployed from repository " + in_quotes(run.repository.full_name));
+    }
+    if (run.action != "completed") {
+      return because("the workflow run has not completed; its state is " + in_quotes(run.action));
+    }
+    if (run.conclusion != "success") return because("the workflow run ended with " + in_quotes(run.conclusion));
+    if (!run.head_repository) return because("the run belongs to a fork that was deleted");
+    if (run.head_repository->id != run.repository.id) {
+      return because("the run belongs to a fork (" + run.head_repository->full_name + ")");
+    }
+    if (run.event != "push") {
+      return because("the workflow run was started by " + in_quotes(run.event) + " and not by a push");
+    }
+    const auto [found, reason] =
+        matching(services, run.repository.full_name, run.head_branch, domain::Trigger::workflow_run);
+    if (found.empty()) return because(reason);
+    const auto allowed = only(found, [&](const Service& service) {
+      return service.workflows.empty() ||
+             std::find(service.workflows.begin(), service.workflows.end(), run.path) != service.workflows.end();
+    });
+    if (allowed.empty()) return because(wrong_workflow(run.path, found));
+    return deploy(allowed, run.head_sha);
+  }
+
+  Decision operator()(const PingEvent&) const { return because("a ping deploys nothing"); }
+
+  Decision operator()(const OtherEvent& other) const {
+    return because("events of type " + in_quotes(other.name) + " deploy nothing");
+  }
+
+  static std::string wrong_workflow(const std::string& path, const Services& candidates) {
+    return "workflow " + in_quotes(path) + " deploys nothing; " +
+           listed(candidates, "is deployed", [](const Service& service) {
+             std::string names;
+             for (const auto& workflow : service.workflows)
+               names += (names.empty() ? "" : " or ") + in_quotes(workflow);
+             return "by " + names;
+           });
+  }
+};
+
+}  // namespace
+
+Decision decide(const GithubEvent& event, const std::vector<Service>& services) {
+  return std::visit(Decide{services}, event);
+}
+
+}  // namespace deploy::webhook
