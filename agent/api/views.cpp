@@ -1,12 +1,11 @@
 #include "agent/api/views.hpp"
 
-#include <algorithm>
-#include <array>
 #include <concepts>
 #include <nlohmann/json.hpp>
 #include <type_traits>
 
 #include "agent/domain/names.hpp"
+#include "agent/domain/rollout.hpp"
 
 namespace deploy::api {
 
@@ -186,9 +185,8 @@ void read(const json& object, auto& form) {
 }  // namespace
 
 bool is_final_phase(std::string_view phase) {
-  static constexpr std::array<std::string_view, 6> final_phases{"succeeded",      "unchanged", "rolled_back",
-                                                                "needs_operator", "cancelled", "superseded"};
-  return std::ranges::find(final_phases, phase) != final_phases.end();
+  const auto known = domain::phase_from(std::string(phase));
+  return known && domain::is_final(*known);
 }
 
 std::string error_kind_name(ErrorKind kind) { return domain::name_in(error_kind_names, kind); }

@@ -41,7 +41,7 @@ struct TargetView {
   std::string name;     // of the container
   std::string address;  // on the routing network
   int port = 0;
-  std::string state;  // in words: live, draining, stopped, …
+  std::string state;  // planned | live | retired
   bool operator==(const TargetView&) const = default;
 };
 
@@ -134,7 +134,7 @@ struct EventView {
   std::int64_t release = 0;  // 0: none
   std::int64_t rollout = 0;  // 0: none
   std::string service;
-  std::string kind;
+  std::string kind;  // rollout.queued, rollout.started, step.started, …; see domain::Event
   std::string text;  // for people
   bool operator==(const EventView&) const = default;
 };

@@ -1,0 +1,185 @@
+#include "agent/ctl/app.hpp"
+
+#include <CLI/CLI.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include "agent/config/scalars.hpp"
+#include "agent/ctl/commands.hpp"
+
+namespace deploy::ctl {
+
+namespace {
+
+constexpr const char* default_socket = "/run/deployctl/deployd.sock";
+constexpr const char* default_config = "/etc/deployctl/agent.yaml";
+
+using Command = std::function<Task<int>(Session)>;
+
+/// Everything the arguments can say, with their defaults. CLI11 writes into it while it parses.
+struct Arguments {
+  std::string socket;
+  std::string output = "table";
+  std::string timeout;
+  RolloutOptions rollout;
+  RollbackOptions rollback;
+  HistoryOptions history;
+  std::int64_t shown = 0;
+  LogOptions logs;
+  std::string config = default_config;
+  Command command;
+};
+
+std::string duration_problem(const std::string& text) {
+  const auto duration = config::parse_duration(text);
+  if (duration && duration->count() > 0) return "";
+  return "'" + text + "' is not a duration such as 90s, 5m or 1h30m";
+}
+
+std::optional<std::chrono::milliseconds> timeout_of(const Arguments& arguments) {
+  if (arguments.timeout.empty()) return std::nullopt;
+  return config::parse_duration(arguments.timeout);
+}
+
+void add_wait_options(CLI::App& command, Arguments& arguments, WaitOptions& wait) {
+  auto* detach = command.add_flag("--detach", wait.detach, "Return as soon as the agent has accepted it");
+  command.add_option("--timeout", arguments.timeout, "Wait no longer than this (the rollout goes on): 90s, 5m, 1h30m")
+      ->check(CLI::Validator(duration_problem, "DURATION"))
+      ->excludes(detach);
+}
+
+void add_acting_commands(CLI::App& app, Arguments& arguments) {
+  auto* rollout_command = app.add_subcommand("rollout", "Roll out the newest, or a given, version of services");
+  auto& wanted = arguments.rollout;
+  rollout_command->add_option("SERVICE", wanted.services, "Services, in any order")->required();
+  auto* ref =
+      rollout_command->add_option("--ref", wanted.ref, "Branch, tag or commit to build; else the configured branch");
+  rollout_command->add_option("--image", wanted.image, "Image to run instead of building one")->excludes(ref);
+  add_wait_options(*rollout_command, arguments, wanted.wait);
+  rollout_command->callback([&arguments] {
+    arguments.rollout.wait.timeout = timeout_of(arguments);
+    arguments.command = [options = arguments.rollout](Session session) { return rollout(std::move(session), options); };
+  });
+
+  auto* rollback_command = app.add_subcommand("rollback", "Go back to an earlier revision of a service");
+  rollback_command->add_option("SERVICE", arguments.rollback.service, "The service")->required();
+  rollback_command->add_option("--to", arguments.rollback.to, "The revision; else the one that was live before");
+  add_wait_options(*rollback_command, arguments, arguments.rollback.wait);
+  rollback_command->callback([&arguments] {
+    arguments.rollback.wait.timeout = timeout_of(arguments);
+    arguments.command = [options = arguments.rollback](Session session) {
+      return rollback(std::move(session), options);
+    };
+  });
+}
+
+void add_asking_commands(CLI::App& app, Arguments& arguments) {
+  app.add_subcommand("status", "What is live, and what is under way")->callback([&arguments] {
+    arguments.command = [](Session session) { return status(std::move(session)); };
+  });
+
+  auto* history_command = app.add_subcommand("history", "Past rollouts, newest first");
+  history_command->add_option("SERVICE", arguments.history.service, "Of this service only");
+  history_command->add_option("--limit", arguments.history.limit, "At most this many")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  history_command->callback([&arguments] {
+    arguments.command = [options = arguments.history](Session session) { return history(std::move(session), options); };
+  });
+
+  auto* show_command = app.add_subcommand("show", "One rollout with its steps, and why it ended as it did");
+  show_command->add_option("ROLLOUT", arguments.shown, "The rollout's number")->required()->check(CLI::PositiveNumber);
+  show_command->callback([&arguments] {
+    arguments.command = [id = arguments.shown](Session session) { return show(std::move(session), id); };
+  });
+
+  auto* logs_command = app.add_subcommand("logs", "Lines of a service's containers, or of a rollout");
+  logs_command->add_option("SERVICE|ROLLOUT", arguments.logs.subject, "A service's name or a rollout's number")
+      ->required();
+  logs_command->add_flag("-f,--follow", arguments.logs.follow, "Go on as lines come");
+  logs_command
+      ->add_option("--tail", arguments.logs.tail, "Begin this many lines before the end of a service's log (100)")
+      ->check(CLI::Range(0, 100000));
+  logs_command->callback([&arguments] {
+    arguments.command = [options = arguments.logs](Session session) { return logs(std::move(session), options); };
+  });
+
+  app.add_subcommand("version", "Versions of deployctl, deployd and the container engine")->callback([&arguments] {
+    arguments.command = [](Session session) { return version(std::move(session)); };
+  });
+
+  auto* validate_command = app.add_subcommand("validate", "Check the configuration; needs no running agent");
+  validate_command->add_option("--config", arguments.config, "The agent's file")->capture_default_str();
+  validate_command->callback([&arguments] {
+    arguments.command = [file = arguments.config](Session session) { return validate(std::move(session), file); };
+  });
+}
+
+int exit_code_of(const Error& error) {
+  switch (error.kind()) {
+    case ErrorKind::invalid:
+    case ErrorKind::not_found:
+    case ErrorKind::conflict:
+      return exit_usage;
+    case ErrorKind::unreachable:
+      return exit_unreachable;
+    default:
+      return exit_failed;
+  }
+}
+
+int execute(const Command& command, const Session& session) {
+  asio::io_context context;
+  std::exception_ptr failure;
+  int code = exit_failed;
+  asio::co_spawn(context, command(session), [&](std::exception_ptr cause, int result) {
+    failure = cause;
+    code = result;
+  });
+  context.run();
+  if (failure) std::rethrow_exception(failure);
+  return code;
+}
+
+std::string socket_of(const Arguments& arguments, const Environment& environment) {
+  if (!arguments.socket.empty()) return arguments.socket;
+  const auto from_environment = environment.variable("DEPLOYCTL_SOCKET");
+  return from_environment.empty() ? default_socket : from_environment;
+}
+
+}  // namespace
+
+int run(int argc, const char* const* argv, std::ostream& out, std::ostream& err, const Environment& environment) {
+  Arguments arguments;
+  CLI::App app("Zero-downtime rollouts on your Docker hosts: the command line of deployd.", "deployctl");
+  app.fallthrough();  // global options may follow the command, too
+  app.require_subcommand(1);
+  app.set_version_flag("--version", "deployctl " DEPLOYCTL_VERSION);
+  app.add_option("--socket", arguments.socket,
+                 std::string("The agent's socket; else $DEPLOYCTL_SOCKET, else ") + default_socket);
+  app.add_option("-o,--output", arguments.output, "table or json")
+      ->check(CLI::IsMember({"table", "json"}))
+      ->capture_default_str();
+  add_acting_commands(app, arguments);
+  add_asking_commands(app, arguments);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error, out, err);  // --help and --version
+    err << "deployctl: " << error.what() << "; see deployctl --help\n";
+    return exit_usage;
+  }
+
+  const Output output = arguments.output == "json" ? Output::json : Output::table;
+  const Session session{out, err, environment, output, ApiClient(socket_of(arguments, environment))};
+  try {
+    return execute(arguments.command, session);
+  } catch (const Error& error) {
+    session.say(error.message());
+    return exit_code_of(error);
+  } catch (const std::exception& error) {
+    session.say(std::string("a mistake in deployctl itself: ") + error.what());
+    return exit_failed;
+  }
+}
+
+}  // namespace deploy::ctl

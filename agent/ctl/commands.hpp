@@ -1,0 +1,56 @@
+// The commands, one coroutine each: they print, and return the exit code. What they throw is printed by run().
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/ctl/session.hpp"
+
+namespace deploy::ctl {
+
+struct WaitOptions {
+  bool detach = false;                               // do not wait at all
+  std::optional<std::chrono::milliseconds> timeout;  // none: as long as it takes
+};
+
+struct RolloutOptions {
+  std::vector<std::string> services;
+  std::string ref;
+  std::string image;
+  WaitOptions wait;
+};
+
+struct RollbackOptions {
+  std::string service;
+  std::string to;  // a revision; empty: the one before
+  WaitOptions wait;
+};
+
+struct HistoryOptions {
+  std::string service;  // empty: every service
+  int limit = 20;
+};
+
+struct LogOptions {
+  std::string subject;  // a service's name, or a rollout's number
+  bool follow = false;
+  std::optional<int> tail;  // of a service; none: 100
+};
+
+Task<int> rollout(Session session, RolloutOptions options);
+Task<int> rollback(Session session, RollbackOptions options);
+
+Task<int> status(Session session);
+Task<int> history(Session session, HistoryOptions options);
+Task<int> show(Session session, std::int64_t rollout);
+Task<int> version(Session session);
+
+Task<int> logs(Session session, LogOptions options);
+
+/// Needs no agent.
+Task<int> validate(Session session, std::string agent_yaml);
+
+}  // namespace deploy::ctl

@@ -1,0 +1,89 @@
+#include "agent/ctl/wait.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+
+#include "agent/base/text.hpp"
+#include "agent/ctl/progress.hpp"
+
+namespace deploy::ctl {
+
+namespace {
+
+using Rollouts = std::vector<api::RolloutView>;
+
+Task<Rollouts> read_rollouts(Session session, api::AcceptedView accepted) {
+  Rollouts rollouts;
+  for (const auto& rollout : accepted.rollouts) rollouts.push_back(co_await session.client.rollout(rollout.id));
+  co_return rollouts;
+}
+
+/// The stream's end alone proves nothing, because an agent that stops ends it too: the rollouts themselves are asked.
+Task<Rollouts> follow(Session session, api::AcceptedView accepted, Progress* progress) {
+  const Environment& environment = session.environment;
+  std::int64_t seen = 0;
+  auto last_answer = std::chrono::steady_clock::now();
+  bool away = false;
+  while (true) {
+    std::optional<Error> failure;
+    try {
+      ApiClient::OnEvent on_event = [&](const api::EventView& event) {
+        seen = std::max(seen, event.seq);
+        last_answer = std::chrono::steady_clock::now();
+        progress->on_event(event);
+      };
+      co_await session.client.follow_events(accepted.release, seen, on_event);
+      auto rollouts = co_await read_rollouts(session, accepted);
+      if (std::ranges::all_of(rollouts, api::is_final_phase, &api::RolloutView::phase)) co_return rollouts;
+      last_answer = std::chrono::steady_clock::now();
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::unreachable) throw;
+      failure = error;
+    }
+    if (failure && std::chrono::steady_clock::now() - last_answer >= environment.unreachable_limit) {
+      throw Error(ErrorKind::unreachable,
+                  fmt::format("gave up after {} without the agent: {}; the rollout goes on when it is back",
+                              human_duration(environment.unreachable_limit), failure->message()));
+    }
+    if (failure && !away) {
+      progress->say(fmt::format("{}; trying again for up to {}", failure->message(),
+                                human_duration(environment.unreachable_limit)));
+    }
+    away = failure.has_value();
+    co_await sleep_real(environment.reconnect_pause);
+  }
+}
+
+Task<void> next_signal(asio::signal_set* signals) { co_await signals->async_wait(asio::use_awaitable); }
+
+Task<void> until_stopped(asio::signal_set* signals, std::optional<std::chrono::milliseconds> timeout, WaitEnd* end) {
+  if (!timeout) {
+    co_await next_signal(signals);
+    *end = WaitEnd::interrupted;
+    co_return;
+  }
+  const auto interrupted = co_await first_of(next_signal(signals), sleep_real(*timeout));
+  *end = interrupted ? WaitEnd::interrupted : WaitEnd::timed_out;
+}
+
+}  // namespace
+
+Task<Waited> wait_for(Session session, api::AcceptedView accepted, std::optional<std::chrono::milliseconds> timeout) {
+  asio::signal_set signals(co_await asio::this_coro::executor, SIGINT);
+  Progress progress(session.err, session.environment);
+  progress.begin(accepted);
+  WaitEnd end = WaitEnd::ended;
+  auto rollouts = co_await first_of(follow(session, accepted, &progress), until_stopped(&signals, timeout, &end));
+  Waited waited;
+  if (rollouts) {
+    waited.rollouts = std::move(*rollouts);
+  } else {
+    waited.end = end;
+  }
+  co_return waited;
+}
+
+}  // namespace deploy::ctl
