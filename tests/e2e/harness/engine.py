@@ -29,7 +29,9 @@ class EngineError(Exception):
 
 class Engine:
     def __init__(self, path=None):
-        self.path = path or os.environ["ENGINE_SOCKET"]
+        self.path = path or os.environ.get("ENGINE_SOCKET")
+        if not self.path:
+            raise RuntimeError("there is no private engine: run this inside ./dev sandbox")
 
     def call(self, method, path, body=None, headers=None, **query):
         """The decoded JSON of the answer, or its bytes where it is no JSON."""

@@ -1,0 +1,84 @@
+"""The demo's host: a shared network, Nginx, a registry, three repositories and deployd with the repository's own deploy.d/."""
+
+import pathlib
+import shutil
+
+from . import ROOT
+from .agent import SECRET, Agent
+from .engine import Engine
+from .github import GitHub
+from .load import OutsideLoad, ServiceLoad
+from .nginx import Nginx
+from .registry import Registry
+from .repos import app_repo
+
+SERVICES = ("llm", "backend", "frontend")  # in the order of depends_on
+HOST = pathlib.Path("/run/demo")  # deploy.d/ names it; /run is the sandbox's own
+NETWORK = "internal"
+WEBHOOK = "127.0.0.1:9010"
+
+
+class Scene:
+    def __init__(self, settle="1s"):
+        HOST.mkdir()
+        self.engine = Engine()
+        self.engine.create_network(NETWORK)
+        self.repos = {service: app_repo(HOST / "git", service) for service in SERVICES}
+        self.registry = Registry(HOST / "registry")
+        self.nginx = Nginx(self.engine, HOST / "nginx", NETWORK)
+        self.github = GitHub(f"http://{WEBHOOK}/hooks/github", SECRET)
+        self.agent = Agent(HOST / "agent", {
+            "state": str(HOST / "state"),
+            "socket": {"path": str(HOST / "deployd.sock")},
+            "services": "deploy.d",
+            "engine": f"unix://{self.engine.path}",
+            "network": NETWORK,
+            "webhook": {"listen": WEBHOOK, "path": "/hooks/github", "secrets": [{"env": "GITHUB_WEBHOOK_SECRET"}]},
+            "proxy": {"nginx": {"container": "nginx", "upstreams": str(self.nginx.upstreams)}},
+            "release": {"settle": settle},
+        })
+        shutil.copytree(ROOT / "deploy.d", self.agent.services, dirs_exist_ok=True)
+
+    def start(self):
+        self.registry.start()
+        self.nginx.start()
+        self.agent.start()
+
+    def stop(self):
+        """Ends what this scene started outside of the engine; returns deployd's exit status."""
+        self.registry.stop()
+        return self.agent.stop()
+
+    def close(self):
+        """Clears the host away, in whatever state it is, for the next scene."""
+        for process in (self.agent.process, self.registry.process):
+            if process and process.poll() is None:
+                process.kill()
+                process.wait()
+        for container in self.engine.call("GET", "/containers/json", all="true"):
+            self.engine.remove(container["Id"])
+        self.engine.call("POST", "/networks/prune")
+        shutil.rmtree(HOST)
+
+    def edit_service(self, service, edit):
+        """Rewrites a file of deploy.d and restarts deployd with it; returns the text that was there."""
+        file = self.agent.services / f"{service}.yaml"
+        before = file.read_text()
+        file.write_text(edit(before))
+        status = self.agent.stop()
+        if status != 0:
+            raise RuntimeError(f"deployd ended with {status} on SIGTERM:\n{self.agent.log_text()[-3000:]}")
+        self.agent.start()
+        return before
+
+    def loads(self, rate, between_rate):
+        """Clients from outside, and clients that call llm as backend does."""
+        outside = OutsideLoad("outside", HOST / "load", [
+            "--target", f"{self.nginx.address}:80", "--host", "demo.example", "--rate", str(rate), "--connections", "32",
+            "--kinds", "keepalive-get,keepalive-post,new-get", "--get-paths", "/,/api/info",
+            "--post-paths", "/api/ask", "--post-body", '{"question": "why"}'])
+        between = ServiceLoad("between", HOST / "load", [
+            "--target", "llm:8000", "--rate", str(between_rate), "--connections", "8",
+            "--kinds", "keepalive-post,new-post", "--post-paths", "/generate", "--post-body", '{"prompt": "why"}'],
+            self.engine, NETWORK)
+        return [outside, between]
