@@ -1,0 +1,36 @@
+// What `nginx -T` and `nginx -v` say about the users' configuration, as far as a switch has to know it. Pure.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+
+namespace deploy::proxy {
+
+struct ConfigDump {
+  /// The largest keepalive_min_timeout anywhere; nullopt: not set.
+  std::optional<std::chrono::milliseconds> keepalive_min_timeout;
+  std::set<std::uint16_t> wildcard_ports;  // of the users' own servers that listen on every IPv4 address
+  std::set<std::uint16_t> address_ports;   // of those that listen on single addresses only
+  bool has_own_files = false;              // a file of ours is included
+};
+
+/// Reads the output of a successful `nginx -T`. A dump that is cut off gives what is there.
+ConfigDump read_dump(std::string_view output);
+
+struct NginxVersion {
+  std::string text;  // "nginx/1.30.6"
+  std::array<int, 3> number{0, 0, 0};
+};
+
+/// Reads the output of `nginx -v`; an unknown form gives its text and the number 0.0.0.
+NginxVersion read_version(std::string_view output);
+
+/// keepalive_min_timeout exists since 1.27.4.
+bool has_keepalive_min_timeout(const NginxVersion& version);
+
+}  // namespace deploy::proxy

@@ -1,0 +1,303 @@
+#include "agent/proxy/nginx.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "agent/base/error.hpp"
+#include "agent/base/text.hpp"
+
+namespace deploy::proxy {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds poll_interval{10};
+constexpr milliseconds retire_poll_interval{100};
+constexpr milliseconds retire_margin{1000};
+constexpr int answers_wanted = 3;
+/// Old answers were seen among new ones for up to 105 ms; without workers to compare, ask for longer than that.
+constexpr int answers_wanted_alone = 15;
+/// The engine keeps 64 KiB of a program's output, so a longer dump may lack what we look for.
+constexpr std::size_t whole_dump_bytes_max = 60 * 1024;
+
+}  // namespace
+
+Nginx::Nginx(ports::ContainerEngine& engine, ports::Clock& clock, NginxSettings settings, AskMarker ask_marker)
+    : engine_(engine),
+      clock_(clock),
+      settings_(std::move(settings)),
+      ask_marker_(std::move(ask_marker)),
+      container_(engine, settings_.container),
+      folder_(settings_.upstreams) {}
+
+milliseconds Nginx::since(std::chrono::steady_clock::time_point start) const {
+  return std::chrono::duration_cast<milliseconds>(clock_.steady_now() - start);
+}
+
+Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
+  ports::SwitchReport report;
+  Change change;
+  change.container = co_await container_.find();
+  const auto workers = co_await watch(change.container);
+  change.master_title = workers.master->title;
+  std::set<std::string> aliases(settings_.aliases.begin(), settings_.aliases.end());
+  for (const auto& route : routes) {
+    if (route.settings.port != 0) aliases.insert(route.service);
+  }
+  if (co_await container_.join(change.container, settings_.network, settings_.address, aliases)) {
+    report.notes.push_back(fmt::format("connected the container {} to the network {} as {} with the names {}",
+                                       settings_.container, settings_.network, settings_.address,
+                                       fmt::join(aliases, ", ")));
+  }
+  co_await learn(change.container, change.master_title);
+  add_notes(report);
+
+  const auto remembered = folder_.remembered();
+  change.before = folder_.own_files();
+  change.interrupted = remembered.has_value();
+  const auto generation = generation_in(change.before);
+  if (generation && render(routes, *generation) == change.before) {
+    const auto start = clock_.steady_now();
+    const bool loaded = co_await confirmed(*generation);
+    report.prove = since(start);
+    if (loaded) {
+      folder_.forget();
+      co_return report;
+    }
+  }
+  change.generation = next_generation(change.before, remembered);
+  change.wanted = render(routes, change.generation);
+  if (remembered) change.before = *remembered;
+
+  std::exception_ptr failure;
+  try {
+    co_await make(&change, &report);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (failure) {
+    // A cancelled change is undone like any other.
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    Restored restored;
+    try {
+      restored = co_await restore(&change);
+    } catch (...) {
+      restored.outcome =
+          "putting the previous upstream files back failed, too: " + message_of(std::current_exception());
+    }
+    throw_failure(change, failure, restored);
+  }
+  folder_.forget();
+  report.changed = true;
+  co_return report;
+}
+
+/// Nginx's version and configuration, once per start of the container.
+Task<void> Nginx::learn(ports::Container container, std::string master_title) {
+  if (facts_ && facts_->id == container.id && facts_->pid == container.pid) co_return;
+  auto test = co_await container_.test(container.id, master_title);
+  const auto remembered = folder_.remembered();
+  if (!test.passed && remembered) {
+    // The change that was interrupted may be what is refused.
+    folder_.replace(*remembered);
+    test = co_await container_.test(container.id, master_title);
+  }
+  if (!test.passed) {
+    throw Error(ErrorKind::invalid, broken_before(trim(test.output)));
+  }
+  Facts facts{container.id, container.pid, {}, read_dump(test.output)};
+  facts.version = co_await container_.version(container.id);
+  idle_connections_live_ = std::max(idle_connections_live_, facts.dump.keepalive_min_timeout.value_or(milliseconds{0}));
+  facts_ = std::move(facts);
+}
+
+void Nginx::add_notes(ports::SwitchReport& report) const {
+  const std::string risk = "idle keep-alive connections at every reload, which can cost a request that is on its way";
+  if (!has_keepalive_min_timeout(facts_->version)) {
+    report.notes.push_back(
+        fmt::format("{} closes {}; Nginx 1.27.4 or later with \"keepalive_min_timeout 5s;\" inside "
+                    "http {{}} does not",
+                    facts_->version.text, risk));
+  } else if (!facts_->dump.keepalive_min_timeout) {
+    report.notes.push_back(fmt::format("Nginx closes {}; add \"keepalive_min_timeout 5s;\" inside http {{}}", risk));
+  }
+}
+
+FileMap Nginx::render(const std::vector<ports::Route>& routes, const std::string& generation) const {
+  UpstreamFilesInput input{routes,
+                           generation,
+                           settings_.marker_port,
+                           settings_.subnet,
+                           settings_.address,
+                           facts_->dump.wildcard_ports,
+                           facts_->dump.address_ports};
+  return render_upstream_files(input);
+}
+
+/// Greater than every generation before it, also after the clock went back.
+std::string Nginx::next_generation(const FileMap& files, const std::optional<FileMap>& remembered) const {
+  auto next = std::chrono::duration_cast<milliseconds>(clock_.now().time_since_epoch()).count();
+  for (const auto& map : {files, remembered.value_or(FileMap{})}) {
+    const auto generation = generation_in(map).value_or("");
+    next = std::max<std::int64_t>(next, std::strtoll(generation.c_str(), nullptr, 10) + 1);
+  }
+  return std::to_string(next);
+}
+
+/// Does every worker answer with this generation, without a reload?
+Task<bool> Nginx::confirmed(std::string generation) {
+  for (int answers = 0; answers < answers_wanted_alone; ++answers) {
+    if (answers > 0) co_await clock_.sleep_for(poll_interval);
+    const auto answer = co_await ask_marker_();
+    if (answer != generation) co_return false;
+  }
+  co_return true;
+}
+
+Task<void> Nginx::make(Change* change, ports::SwitchReport* report) {
+  folder_.remember(change->before);
+  folder_.replace(change->wanted);
+  auto start = clock_.steady_now();
+  const auto test = co_await container_.test(change->container.id, change->master_title);
+  report->test = since(start);
+  if (!test.passed) {
+    change->refusal = trim(test.output);
+    throw Error(ErrorKind::invalid, "");  // the words depend on whether the previous files pass: throw_failure()
+  }
+  if (test.output.size() < whole_dump_bytes_max &&
+      test.output.find(generation_line(change->generation)) == std::string::npos) {
+    throw Error(
+        ErrorKind::invalid,
+        fmt::format("Nginx in container {} does not read the folder {}: mount it into the container (the folder, not "
+                    "single files) and add an include of its *.conf files inside http {{}} of nginx.conf, e.g. "
+                    "\"include /etc/nginx/upstreams/*.conf;\"",
+                    settings_.container, folder_.path().string()));
+  }
+  facts_->dump = read_dump(test.output);
+  idle_connections_live_ =
+      std::max(idle_connections_live_, facts_->dump.keepalive_min_timeout.value_or(milliseconds{0}));
+
+  change->signalled = true;
+  const auto proof = co_await reload_and_prove(change->container, change->generation, report);
+  if (proof.given) co_return;
+  const auto emergency = co_await container_.last_emergency(change->container.id);
+  throw Error(
+      ErrorKind::timed_out,
+      fmt::format("Nginx in container {} was told to reload and did not prove the new configuration within {}: {}{}",
+                  settings_.container, human_duration(settings_.proof_deadline), proof.seen,
+                  emergency.empty() ? "" : "; the newest emergency in its log: " + emergency));
+}
+
+Task<Nginx::Proof> Nginx::reload_and_prove(ports::Container container, std::optional<std::string> generation,
+                                           ports::SwitchReport* report) {
+  auto workers = co_await watch(container);
+  auto start = clock_.steady_now();
+  co_await container_.reload(container.id);
+  report->reload = since(start);
+  start = clock_.steady_now();
+  auto proof = co_await prove(container, std::move(workers.accepting), std::move(generation));
+  report->prove = since(start);
+  co_return proof;
+}
+
+Task<Workers> Nginx::watch(ports::Container container) {
+  auto workers = co_await container_.workers(container);
+  worker_watch_.saw(workers, clock_.steady_now());
+  co_return workers;
+}
+
+/// The marker answers with `generation` (nullopt: does not answer) several times in a row, and none of the `earlier`
+/// workers accepts connections any more.
+Task<Nginx::Proof> Nginx::prove(ports::Container container, std::set<std::int64_t> earlier,
+                                std::optional<std::string> generation) {
+  const auto start = clock_.steady_now();
+  std::optional<std::string> answer;
+  std::vector<std::int64_t> left;
+  for (int answers = 0;;) {
+    answer = co_await ask_marker_();
+    answers = answer == generation ? answers + 1 : 0;
+    if (answers >= answers_wanted) {
+      const auto workers = co_await watch(container);
+      left.clear();
+      std::set_intersection(earlier.begin(), earlier.end(), workers.accepting.begin(), workers.accepting.end(),
+                            std::back_inserter(left));
+      if (left.empty()) {
+        Proof proof{true, ""};
+        co_return proof;
+      }
+    }
+    if (since(start) >= settings_.proof_deadline) break;
+    co_await clock_.sleep_for(poll_interval);
+  }
+  Proof proof;
+  if (answer == generation) {
+    proof.seen = fmt::format("workers of the earlier configuration still accept connections (process ids {})",
+                             fmt::join(left, ", "));
+  } else if (answer) {
+    proof.seen = fmt::format("the marker at {}:{} still answers with generation {}", settings_.address,
+                             settings_.marker_port, *answer);
+  } else {
+    proof.seen = fmt::format(
+        "the marker at {}:{} does not answer; can this machine reach the network {}? (an agent in a "
+        "container must be connected to it)",
+        settings_.address, settings_.marker_port, settings_.network);
+  }
+  co_return proof;
+}
+
+/// Puts the previous files back, and makes Nginx load them where it may have loaded others.
+Task<Nginx::Restored> Nginx::restore(Change* change) {
+  Restored restored;
+  folder_.replace(change->before);
+  const auto test = co_await container_.test(change->container.id, change->master_title);
+  restored.outcome = "the previous upstream files are back";
+  if (!test.passed) {
+    restored.refusal = trim(test.output);
+    restored.outcome += ", but nginx -t refuses the configuration now: " + restored.refusal;
+  } else if (change->signalled || change->interrupted) {
+    ports::SwitchReport unused;
+    const auto proof = co_await reload_and_prove(change->container, generation_in(change->before), &unused);
+    restored.outcome +=
+        proof.given ? " and loaded" : fmt::format(", but Nginx does not prove that it has loaded them: {}", proof.seen);
+  }
+  folder_.forget();
+  co_return restored;
+}
+
+void Nginx::throw_failure(const Change& change, const std::exception_ptr& cause, const Restored& restored) const {
+  if (change.refusal.empty()) {
+    throw Error(kind_of(cause), fmt::format("{}; {}", message_of(cause), restored.outcome));
+  }
+  if (!restored.refusal.empty()) {
+    throw Error(ErrorKind::invalid, broken_before(restored.refusal));
+  }
+  throw Error(ErrorKind::invalid, fmt::format("nginx -t in container {} refuses the new upstream files; {}: {}",
+                                              settings_.container, restored.outcome, change.refusal));
+}
+
+std::string Nginx::broken_before(std::string_view refusal) const {
+  return fmt::format(
+      "the configuration of Nginx in container {} was broken before this change, and nothing was switched; "
+      "repair it until nginx -t accepts it: {}",
+      settings_.container, refusal);
+}
+
+Task<bool> Nginx::wait_retired_workers(milliseconds limit) {
+  const auto start = clock_.steady_now();
+  for (;;) {
+    const auto container = co_await engine_.inspect(settings_.container);
+    if (!container || container->state != "running") co_return true;
+    const auto workers = co_await watch(*container);
+    if (!facts_) co_await learn(*container, workers.master->title);
+    if (worker_watch_.retired(clock_.steady_now(), idle_connections_live_ + retire_margin)) co_return true;
+    const auto left = limit - since(start);
+    if (left <= milliseconds{0}) co_return false;
+    co_await clock_.sleep_for(std::min(left, retire_poll_interval));
+  }
+}
+
+}  // namespace deploy::proxy

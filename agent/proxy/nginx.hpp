@@ -1,0 +1,100 @@
+// The users' Nginx in a container as ports::UpstreamProxy: one change is render, write, test, signal, prove; what fails
+// is put back, tested, signalled and proved, too. An interrupted change (the agent was killed) is found by a note in
+// the folder and finished or undone by the next apply.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/ports/clock.hpp"
+#include "agent/ports/upstream_proxy.hpp"
+#include "agent/proxy/nginx_container.hpp"
+#include "agent/proxy/upstream_folder.hpp"
+
+namespace deploy::proxy {
+
+struct NginxSettings {
+  std::string container;             // name or id
+  std::filesystem::path upstreams;   // on this host; mounted into the container and included inside http {}
+  std::uint16_t marker_port = 0;     // inside the container, used by nothing else there
+  std::string network;               // the routing network
+  std::string address;               // Nginx's fixed address on it
+  std::string subnet;                // of the routing network, CIDR
+  std::vector<std::string> aliases;  // every service's name
+  std::chrono::milliseconds proof_deadline{10000};
+};
+
+/// Asks the generation marker over a new connection: the generation, or nullopt where there is no such answer.
+using AskMarker = std::function<Task<std::optional<std::string>>()>;
+
+/// Over HTTP from here to Nginx's address; one second each.
+AskMarker marker_over_http(std::string address, std::uint16_t port);
+
+/// One thread; one apply at a time. The engine and the clock must outlive it.
+class Nginx final : public ports::UpstreamProxy {
+ public:
+  Nginx(ports::ContainerEngine& engine, ports::Clock& clock, NginxSettings settings, AskMarker ask_marker);
+
+  Task<ports::SwitchReport> apply(std::vector<ports::Route> routes) override;
+  Task<bool> wait_retired_workers(std::chrono::milliseconds limit) override;
+
+ private:
+  /// What was learned about a container since it started.
+  struct Facts {
+    std::string id;
+    std::int64_t pid = 0;
+    NginxVersion version;
+    ConfigDump dump;
+  };
+  /// One change under way.
+  struct Change {
+    ports::Container container;
+    std::string master_title;
+    FileMap before;
+    FileMap wanted;
+    std::string generation;
+    bool interrupted = false;  // an earlier change was; Nginx may have loaded it
+    bool signalled = false;
+    std::string refusal;  // what nginx -t said
+  };
+  struct Restored {
+    std::string outcome;  // in words
+    std::string refusal;  // what nginx -t says to the previous files
+  };
+  struct Proof {
+    bool given = false;
+    std::string seen;  // where it was not given: what was seen instead
+  };
+
+  Task<void> learn(ports::Container container, std::string master_title);
+  FileMap render(const std::vector<ports::Route>& routes, const std::string& generation) const;
+  std::string next_generation(const FileMap& files, const std::optional<FileMap>& remembered) const;
+  Task<bool> confirmed(std::string generation);
+  Task<void> make(Change* change, ports::SwitchReport* report);
+  Task<Restored> restore(Change* change);
+  [[noreturn]] void throw_failure(const Change& change, const std::exception_ptr& cause,
+                                  const Restored& restored) const;
+  std::string broken_before(std::string_view refusal) const;
+  Task<Workers> watch(ports::Container container);
+  Task<Proof> reload_and_prove(ports::Container container, std::optional<std::string> generation,
+                               ports::SwitchReport* report);
+  Task<Proof> prove(ports::Container container, std::set<std::int64_t> earlier, std::optional<std::string> generation);
+  void add_notes(ports::SwitchReport& report) const;
+  std::chrono::milliseconds since(std::chrono::steady_clock::time_point start) const;
+
+  ports::ContainerEngine& engine_;
+  ports::Clock& clock_;
+  NginxSettings settings_;
+  AskMarker ask_marker_;
+  NginxContainer container_;
+  UpstreamFolder folder_;
+  WorkerWatch worker_watch_;
+  std::optional<Facts> facts_;
+  std::chrono::milliseconds idle_connections_live_{0};  // the largest keepalive_min_timeout that was ever seen
+};
+
+}  // namespace deploy::proxy

@@ -1,0 +1,103 @@
+#include "agent/proxy/nginx_container.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <sstream>
+
+#include "agent/base/error.hpp"
+#include "agent/base/text.hpp"
+
+namespace deploy::proxy {
+
+namespace {
+constexpr std::chrono::milliseconds exec_deadline{30000};
+constexpr int log_lines = 50;
+}  // namespace
+
+Task<ports::Container> NginxContainer::find() {
+  const auto container = co_await engine_.inspect(name_);
+  if (!container) {
+    throw Error(ErrorKind::not_found, fmt::format("there is no Nginx container called {}; start it, or correct "
+                                                  "proxy.nginx.container in agent.yaml",
+                                                  name_));
+  }
+  if (container->state != "running") {
+    throw Error(ErrorKind::unreachable,
+                fmt::format("the Nginx container {} is {}, not running; start it with: docker start {}", name_,
+                            container->state.empty() ? "in an unknown state" : container->state, name_));
+  }
+  co_return *container;
+}
+
+Task<bool> NginxContainer::join(ports::Container container, std::string network, std::string address,
+                                std::set<std::string> aliases) {
+  const auto endpoint = std::find_if(container.networks.begin(), container.networks.end(),
+                                     [&](const auto& candidate) { return candidate.network == network; });
+  if (endpoint != container.networks.end()) {
+    const std::set<std::string> present(endpoint->aliases.begin(), endpoint->aliases.end());
+    const bool named = std::includes(present.begin(), present.end(), aliases.begin(), aliases.end());
+    if (named && endpoint->address == address) co_return false;
+    co_await engine_.disconnect(container.id, network);
+  }
+  ports::NetworkEndpoint wanted{network, address, {aliases.begin(), aliases.end()}};
+  co_await engine_.connect(container.id, wanted);
+  co_return true;
+}
+
+Task<NginxContainer::Test> NginxContainer::test(std::string id, std::string master_title) {
+  std::vector<std::string> argv{"nginx", "-T"};
+  const auto paths = path_arguments(master_title);
+  argv.insert(argv.end(), paths.begin(), paths.end());
+  auto result = co_await engine_.exec(id, argv, exec_deadline);
+  // 126 and 127 are the engine's: the program cannot be run, or is not there.
+  if (result.exit_code == 126 || result.exit_code == 127) {
+    throw Error(ErrorKind::failed, fmt::format("cannot run nginx -t in container {}: {}", name_, trim(result.output)));
+  }
+  Test test{result.exit_code == 0, std::move(result.output)};
+  co_return test;
+}
+
+Task<NginxVersion> NginxContainer::version(std::string id) {
+  std::vector<std::string> argv{"nginx", "-v"};
+  const auto result = co_await engine_.exec(id, argv, exec_deadline);
+  co_return read_version(result.output);
+}
+
+Task<void> NginxContainer::reload(std::string id) { co_await engine_.signal(id, "HUP"); }
+
+Task<Workers> NginxContainer::workers(ports::Container container) {
+  const auto processes = co_await engine_.processes(container.id);
+  auto workers = workers_of(processes, container.pid);
+  if (!workers.master) {
+    const auto init = std::find_if(processes.begin(), processes.end(),
+                                   [&](const auto& process) { return process.pid == container.pid; });
+    throw Error(
+        ErrorKind::invalid,
+        fmt::format("the first process of container {} is \"{}\" and not Nginx's master process, so it cannot be told "
+                    "to reload; run Nginx as the container's own command (nginx -g \"daemon off;\")",
+                    name_, init == processes.end() ? "unknown" : init->title));
+  }
+  co_return workers;
+}
+
+Task<std::string> NginxContainer::last_emergency(std::string id) {
+  const auto lines = co_await engine_.log_tail(id, log_lines);
+  const auto found = std::find_if(lines.rbegin(), lines.rend(),
+                                  [](const auto& line) { return line.find("[emerg]") != std::string::npos; });
+  co_return found == lines.rend() ? std::string() : *found;
+}
+
+std::vector<std::string> path_arguments(const std::string& master_title) {
+  std::istringstream words(master_title);
+  std::vector<std::string> found;
+  std::string word;
+  while (words >> word) {
+    if (word != "-c" && word != "-p") continue;
+    std::string value;
+    if (words >> value) found.insert(found.end(), {word, value});
+  }
+  return found;
+}
+
+}  // namespace deploy::proxy

@@ -1,0 +1,271 @@
+#include "agent/proxy/upstream_file.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "agent/base/error.hpp"
+
+namespace deploy::proxy {
+
+namespace {
+
+constexpr std::string_view generation_prefix = "# generation ";
+
+bool is_name(std::string_view text) {
+  const auto allowed = [](unsigned char c) { return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.'; };
+  return !text.empty() && text.front() != '.' && std::all_of(text.begin(), text.end(), allowed);
+}
+
+void check_name(std::string_view what, const std::string& name) {
+  if (is_name(name)) return;
+  throw Error(ErrorKind::invalid, fmt::format("the {} name \"{}\" cannot stand in an Nginx file; use letters, digits, "
+                                              "'-', '_' and '.'",
+                                              what, name));
+}
+
+void check_fragment(std::string_view what, const std::string& upstream, const std::string& text) {
+  if (text.find_first_of("{};#\r\n") == std::string::npos) return;
+  throw Error(ErrorKind::invalid,
+              fmt::format("the {} \"{}\" of upstream {} must be one Nginx directive's arguments without "
+                          "'{{', '}}', ';', '#' and line ends",
+                          what, text, upstream));
+}
+
+void check(const std::vector<ports::Route>& routes) {
+  std::set<std::string> upstreams;
+  std::set<std::string> services;
+  for (const auto& route : routes) {
+    check_name("service", route.service);
+    if (!services.insert(route.service).second) {
+      throw Error(ErrorKind::invalid, fmt::format("service {} has two routes", route.service));
+    }
+    const auto& upstream = route.settings.upstream;
+    if (upstream.empty()) continue;
+    check_name("upstream", upstream);
+    if (upstream + ".conf" == internal_file) {
+      throw Error(ErrorKind::invalid,
+                  fmt::format("service {} cannot have the upstream name {}: the file {} is used for "
+                              "calls between services; choose another name",
+                              route.service, upstream, internal_file));
+    }
+    if (!upstreams.insert(upstream).second) {
+      throw Error(ErrorKind::invalid, fmt::format("two services have the upstream {}; each needs its own", upstream));
+    }
+    check_fragment("server parameter", upstream, route.settings.server_parameters);
+    for (const auto& directive : route.settings.directives) check_fragment("directive", upstream, directive);
+  }
+}
+
+/// The `server` lines of an upstream block; a block without any is an error to Nginx.
+std::string server_lines(const std::vector<ports::Endpoint>& targets, std::string_view parameters) {
+  if (targets.empty()) return "    server 127.0.0.1:1 down;  # no target: answered 502\n";
+  std::string lines;
+  for (const auto& target : targets) {
+    lines +=
+        fmt::format("    server {}:{}{}{};\n", target.address, target.port, parameters.empty() ? "" : " ", parameters);
+  }
+  return lines;
+}
+
+std::string outside_file(const ports::Route& route) {
+  std::string text(file_header);
+  text +=
+      fmt::format("# Service {}, for traffic from outside.\nupstream {} {{\n", route.service, route.settings.upstream);
+  text += server_lines(route.targets, route.settings.server_parameters);
+  for (const auto& directive : route.settings.directives) text += fmt::format("    {};\n", directive);
+  return text + "}\n";
+}
+
+std::string marker_server(const UpstreamFilesInput& input) {
+  return fmt::format(R"(
+# Tells which of these files a worker has loaded; deployctl asks it after every reload.
+server {{
+    listen {port};
+    access_log off;
+    allow {subnet};
+    deny all;
+    location = {path} {{
+        default_type text/plain;
+        return 200 "{generation}\n";
+    }}
+    location / {{
+        return 404;
+    }}
+}}
+)",
+                     fmt::arg("port", input.marker_port), fmt::arg("subnet", input.routing_subnet),
+                     fmt::arg("path", marker_path), fmt::arg("generation", input.generation));
+}
+
+/// What makes a server of ours pass everything on as it came. The lines that end in "off" undo what http {} may have
+/// set.
+std::string transparent_settings(const std::string& subnet) {
+  return fmt::format(R"(    allow {};
+    deny all;
+    auth_basic off;
+    access_log off;
+    # Requests: any header, any length, passed on while they arrive.
+    underscores_in_headers on;
+    ignore_invalid_headers off;
+    large_client_header_buffers 8 64k;
+    client_max_body_size 0;
+    client_body_timeout 1h;
+    keepalive_timeout 1h;
+    keepalive_requests 1000000;
+    proxy_request_buffering off;
+    proxy_http_version 1.1;
+    proxy_set_header Host $http_host;
+    proxy_set_header Upgrade $http_upgrade;
+    proxy_set_header Connection $deployctl_connection;
+    proxy_connect_timeout 5s;
+    proxy_send_timeout 1h;
+    proxy_ignore_client_abort off;
+    # Another target is tried only where no connection came about, or for a request that may be repeated.
+    proxy_next_upstream error timeout;
+    proxy_next_upstream_timeout 30s;
+    proxy_next_upstream_tries 0;
+    # Answers: as they are, at once.
+    proxy_buffering off;
+    proxy_buffer_size 32k;
+    proxy_buffers 8 32k;
+    proxy_busy_buffers_size 64k;
+    proxy_cache off;
+    proxy_store off;
+    proxy_read_timeout 1h;
+    send_timeout 1h;
+    proxy_redirect off;
+    proxy_cookie_domain off;
+    proxy_cookie_path off;
+    proxy_intercept_errors off;
+    proxy_ignore_headers X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset;
+    proxy_pass_header X-Accel-Redirect;
+    proxy_pass_header X-Accel-Expires;
+    proxy_pass_header X-Accel-Limit-Rate;
+    proxy_pass_header X-Accel-Buffering;
+    proxy_pass_header X-Accel-Charset;
+    proxy_pass_header X-Pad;
+    proxy_pass_header Server;
+    proxy_pass_header Date;
+    gzip off;
+    charset off;
+    expires off;
+    limit_rate 0;
+    # One of each of ours keeps those of http {{}} from being inherited.
+    proxy_hide_header X-Deployctl-None;
+    add_header X-Deployctl-None "";
+    error_page 599 /;
+)",
+                     subnet);
+}
+
+/// A server on Nginx's own address that passes everything to `destination`.
+std::string passing_server(const UpstreamFilesInput& input, const std::string& listen, const std::string& name,
+                           const std::string& destination) {
+  return fmt::format(
+      "server {{\n    listen {};\n    server_name {};\n{}    location / {{\n        proxy_pass http://{};\n    "
+      "}}\n}}\n",
+      listen, name, transparent_settings(input.routing_subnet), destination);
+}
+
+std::string internal_upstream(const std::string& name, const std::vector<ports::Endpoint>& targets) {
+  // max_fails=0: no target is left out because of one failed call. keepalive_requests 1: no connection to a target is
+  // used twice, because a target that closes an idle one at the wrong moment costs a POST. Nginx 1.29.7 and later keep
+  // them by default and 1.22 does not know `keepalive 0`.
+  return fmt::format("upstream {} {{\n{}    keepalive 1;\n    keepalive_requests 1;\n}}\n", name,
+                     server_lines(targets, "max_fails=0"));
+}
+
+/// The servers for calls between services that arrive on one port.
+std::string port_servers(const UpstreamFilesInput& input, std::uint16_t port,
+                         const std::vector<const ports::Route*>& routes) {
+  const std::string listen = fmt::format("{}:{}", input.nginx_address, port);
+  const std::string as_default = listen + " default_server";
+  const bool shared = input.wildcard_ports.contains(port);
+  std::string text;
+  for (const auto* route : routes) {
+    const bool alone = routes.size() == 1 && !shared;
+    text += fmt::format("\n# Calls to http://{}:{} from other services.\n", route->service, port);
+    const std::string upstream = "deployctl." + route->service;
+    text += internal_upstream(upstream, route->targets);
+    text += passing_server(input, alone ? as_default : listen, route->service, upstream);
+  }
+  if (shared) {
+    text += fmt::format("\n# Other names on port {}: the servers of this Nginx that are not ours.\n", port);
+    const std::string upstream = fmt::format("deployctl-port.{}", port);
+    text += internal_upstream(upstream, {{"127.0.0.1", port}});
+    text += passing_server(input, as_default, "_", upstream);
+  } else if (routes.size() > 1) {
+    text += fmt::format(R"(
+# Port {port} belongs to several services: without one of their names nobody can tell whose request it is.
+server {{
+    listen {listen};
+    server_name _;
+    access_log off;
+    default_type text/plain;
+    return 421 "deployctl: several services have port {port} and none of them is called $host\n";
+}}
+)",
+                        fmt::arg("port", port), fmt::arg("listen", as_default));
+  }
+  return text;
+}
+
+std::string internal_text(const UpstreamFilesInput& input) {
+  std::map<std::uint16_t, std::vector<const ports::Route*>> by_port;
+  for (const auto& route : input.routes) {
+    if (route.settings.port != 0) by_port[route.settings.port].push_back(&route);
+  }
+  std::string text(file_header);
+  text += "# Calls between services, and the proof that this file is loaded.\n";
+  text += generation_line(input.generation);
+  text += marker_server(input);
+  if (by_port.empty()) return text;
+
+  text += R"(
+map $http_upgrade $deployctl_connection {
+    default upgrade;
+    '' close;
+}
+)";
+  std::string helper;
+  for (const auto& [port, routes] : by_port) {
+    text += port_servers(input, port, routes);
+    const bool users = input.wildcard_ports.contains(port) || input.address_ports.contains(port);
+    if (!users && port != input.marker_port) helper += fmt::format("    listen {};\n", port);
+  }
+  if (!helper.empty()) {
+    text += "\n# Lets Nginx start where it is not connected to the routing network, and answers nobody.\nserver {\n" +
+            helper + "    server_name _;\n    access_log off;\n    return 444;\n}\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+FileMap render_upstream_files(const UpstreamFilesInput& input) {
+  check(input.routes);
+  FileMap files;
+  for (const auto& route : input.routes) {
+    if (!route.settings.upstream.empty()) files[route.settings.upstream + ".conf"] = outside_file(route);
+  }
+  files[std::string(internal_file)] = internal_text(input);
+  return files;
+}
+
+std::string generation_line(std::string_view generation) {
+  return fmt::format("{}{}\n", generation_prefix, generation);
+}
+
+std::optional<std::string> generation_in(const FileMap& files) {
+  const auto file = files.find(std::string(internal_file));
+  if (file == files.end()) return std::nullopt;
+  const auto start = file->second.find(generation_prefix);
+  if (start == std::string::npos) return std::nullopt;
+  const auto from = start + generation_prefix.size();
+  const auto end = file->second.find('\n', from);
+  return file->second.substr(from, end == std::string::npos ? end : end - from);
+}
+
+}  // namespace deploy::proxy

@@ -1,0 +1,62 @@
+// The text of the files that Nginx includes inside http {}: one `upstream` per service for traffic from outside, and
+// one file for calls between services and for the proof of a switch. Pure: the same input gives the same text.
+// Source: nginx.org, ngx_http_core, ngx_http_proxy and ngx_http_upstream modules; tried with 1.22 and 1.30.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/ports/upstream_proxy.hpp"
+
+namespace deploy::proxy {
+
+/// File name inside the folder -> content.
+using FileMap = std::map<std::string, std::string>;
+
+/// The first line of every file that we write: what carries it is ours to replace and to remove.
+inline constexpr std::string_view file_header = "# Written by deployctl. Changes made here are lost.\n";
+
+/// The file with the marker and the servers for calls between services.
+inline constexpr std::string_view internal_file = "deployctl.conf";
+
+/// The path that the marker answers.
+inline constexpr std::string_view marker_path = "/generation";
+
+struct UpstreamFilesInput {
+  std::vector<ports::Route> routes;
+  std::string generation;  // decimal digits
+  std::uint16_t marker_port = 0;
+  std::string routing_subnet;  // CIDR: who may ask the marker and use the routes between services
+  std::string nginx_address;   // Nginx's own on the routing network
+  /// Ports on which the users' own servers listen on every address.
+  std::set<std::uint16_t> wildcard_ports;
+  /// Ports on which they listen on single addresses only.
+  std::set<std::uint16_t> address_ports;
+};
+
+/// Calls between services arrive at `nginx_address` and are told apart by port, then by host name where services share
+/// a port. These servers listen on that address alone, so a request from outside cannot reach them whatever its Host
+/// says, and the users' servers stay the default ones of their ports. Nginx binds a port of which some server
+/// takes every address only once, for every address; a helper server sees to that, because otherwise Nginx would not
+/// start on a host where its routing network is not connected yet.
+///
+/// Limits: where several services have one port, a request whose Host is none of their names is answered 421 (a caller
+/// that passes on a foreign Host needs the service to have a port of its own); where the users' servers have that port,
+/// it goes to those servers. What the users set in http {} and what has no "off", such as limit_req, holds here, too.
+///
+/// Throws Error(invalid) where a name, a parameter or a directive cannot stand in an Nginx file, or where two routes
+/// have one upstream or service name.
+FileMap render_upstream_files(const UpstreamFilesInput& input);
+
+/// The generation of a folder's files; nullopt where there is none.
+std::optional<std::string> generation_in(const FileMap& files);
+
+/// The line of the internal file that holds the generation.
+std::string generation_line(std::string_view generation);
+
+}  // namespace deploy::proxy

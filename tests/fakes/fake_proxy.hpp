@@ -1,0 +1,78 @@
+// An UpstreamProxy without Nginx: remembers the routes that are live and every change, and fails where it is told to.
+#pragma once
+
+#include <algorithm>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "agent/base/error.hpp"
+#include "agent/ports/upstream_proxy.hpp"
+
+namespace deploy::tests {
+
+class FakeProxy final : public ports::UpstreamProxy {
+ public:
+  /// What new requests get.
+  std::vector<ports::Route> live;
+  /// Every set of routes that was live, in order; a call that changed nothing adds none.
+  std::vector<std::vector<ports::Route>> history;
+  int apply_calls = 0;
+  int wait_calls = 0;
+  /// Errors of the next calls of apply: thrown before the effect, as the real one does.
+  std::deque<Error> fail_before;
+  /// Thrown after the effect: the switch is done, and the caller never learns it (the agent was killed).
+  std::deque<Error> fail_after;
+  /// Answers of the next calls of wait_retired_workers; true where there is none.
+  std::deque<bool> retired;
+  /// Hears "proxy.apply.before", "proxy.apply.after" and "proxy.wait"; may throw.
+  std::function<void(std::string_view point)> on_point;
+  std::vector<std::string> notes;
+
+  Task<ports::SwitchReport> apply(std::vector<ports::Route> routes) override {
+    ++apply_calls;
+    reach("proxy.apply.before");
+    if (auto error = take(fail_before)) throw *error;
+    ports::SwitchReport report;
+    report.changed = live != routes;
+    report.notes = notes;
+    if (report.changed) {
+      live = std::move(routes);
+      history.push_back(live);
+    }
+    reach("proxy.apply.after");
+    if (auto error = take(fail_after)) throw *error;
+    co_return report;
+  }
+
+  Task<bool> wait_retired_workers(std::chrono::milliseconds) override {
+    ++wait_calls;
+    reach("proxy.wait");
+    co_return take(retired).value_or(true);
+  }
+
+  /// The live targets of a service; empty where it has no route.
+  std::vector<ports::Endpoint> targets(std::string_view service) const {
+    const auto found =
+        std::find_if(live.begin(), live.end(), [&](const auto& route) { return route.service == service; });
+    return found == live.end() ? std::vector<ports::Endpoint>{} : found->targets;
+  }
+
+ private:
+  void reach(std::string_view point) const {
+    if (on_point) on_point(point);
+  }
+  template <class T>
+  static std::optional<T> take(std::deque<T>& queue) {
+    if (queue.empty()) return std::nullopt;
+    std::optional<T> first(std::move(queue.front()));
+    queue.pop_front();
+    return first;
+  }
+};
+
+}  // namespace deploy::tests
