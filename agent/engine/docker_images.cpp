@@ -1,0 +1,165 @@
+// DockerClient: images, pulls and builds. Source: Docker Engine API v1.41, "Images".
+#include <utility>
+
+#include "agent/base/error.hpp"
+#include "agent/engine/build_context.hpp"
+#include "agent/engine/build_trace.hpp"
+#include "agent/engine/docker_client.hpp"
+#include "agent/engine/json_lines.hpp"
+#include "agent/engine/pull_progress.hpp"
+#include "agent/engine/reference.hpp"
+
+namespace deploy::engine {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+std::string image_path(const std::string& reference, std::string_view rest) {
+  if (reference.empty()) throw Error(ErrorKind::invalid, "the image's name is empty");
+  return "/images/" + http::url_encode(reference) + std::string(rest);
+}
+
+std::string build_path(const ports::BuildRequest& request) {
+  std::string path = "/build?version=2&rm=1&forcerm=1&dockerfile=" + http::url_encode(request.dockerfile);
+  if (!request.tag.empty()) path += "&t=" + http::url_encode(request.tag);
+  if (!request.target.empty()) path += "&target=" + http::url_encode(request.target);
+  if (!request.args.empty()) path += "&buildargs=" + http::url_encode(Json(request.args).dump());
+  if (!request.labels.empty()) path += "&labels=" + http::url_encode(Json(request.labels).dump());
+  return path;
+}
+
+/// Everything that the progress of one build tells us.
+class BuildProgress {
+ public:
+  explicit BuildProgress(ports::OnLog on_log) : log_(on_log), on_log_(std::move(on_log)) {}
+
+  void add(const Json& value) {
+    if (auto message = stream_error(value); !message.empty()) error = std::move(message);
+    const std::string id = value.value("id", "");
+    const auto aux = value.find("aux");
+    if (aux == value.end()) {
+      // What the engine itself says, outside of the trace.
+      if (const auto text = value.find("stream"); text != value.end() && text->is_string())
+        on_log_(text->get<std::string>());
+    } else if (id == "moby.buildkit.trace" && aux->is_string()) {
+      const auto bytes = base64_decode(aux->get<std::string>());
+      if (!bytes) throw Error(ErrorKind::failed, "the engine's build trace is not valid base64");
+      log_.add(decode_trace(*bytes));
+    } else if (aux->is_object() && aux->contains("ID") && aux->at("ID").is_string()) {
+      image_id = aux->at("ID").get<std::string>();
+    }
+  }
+
+  /// The error's message, ending with what the failing command wrote last.
+  std::string failure() const {
+    std::string message = error;
+    const auto output = log_.failed_output();
+    if (!output.empty()) message += "; it wrote last:";
+    for (const auto& line : output) message += "\n  " + line;
+    return message;
+  }
+
+  void finish() { log_.finish(); }
+
+  std::string image_id;
+  std::string error;
+
+ private:
+  BuildLog log_;
+  ports::OnLog on_log_;
+};
+
+}  // namespace
+
+Task<std::string> DockerClient::build(ports::BuildRequest request, ports::OnLog on_log) {
+  EngineCall call;
+  call.what = "build " + (request.tag.empty() ? request.dockerfile : request.tag);
+  const std::string what = call.what;
+  call.method = "POST";
+  call.path = build_path(request);
+  call.deadline = 1h;  // until the first progress, which may be after the whole upload
+  auto plan = [tree = request.context, dockerfile = request.dockerfile] { return context_entries(*tree, dockerfile); };
+  auto entries = co_await offload(pool_, std::move(plan));
+  auto body = std::make_shared<TarBody>(pool_, request.context, std::move(entries));
+
+  BuildProgress progress(std::move(on_log));
+  JsonLines lines([&progress](const Json& value) { progress.add(value); });
+  http::OnPart on_part = [&lines](std::string_view part) { lines.feed(part); };
+  co_await engine_.stream(std::move(call), body, on_part);
+  lines.finish();
+  progress.finish();
+  if (!progress.error.empty()) {
+    throw Error(kind_of_answer(500, progress.error), what + ": " + progress.failure());
+  }
+  if (progress.image_id.empty()) throw Error(ErrorKind::failed, what + ": the engine ended the build without an image");
+  co_return progress.image_id;
+}
+
+Task<ports::Image> DockerClient::pull(std::string reference, ports::OnLog on_log) {
+  const auto wanted = parse_reference(reference);
+  EngineCall call;
+  call.what = "pull " + to_string(wanted);
+  call.method = "POST";
+  call.path = "/images/create?fromImage=" + http::url_encode(wanted.repository) +
+              "&tag=" + http::url_encode(wanted.digest.empty() ? wanted.tag : wanted.digest);
+  call.deadline = 10min;  // until the registry has answered the engine
+  call.error_from = [wanted](int status, const std::string& message) {
+    return pull_error(to_string(wanted), status, message);
+  };
+  PullProgress progress(std::move(on_log));
+  std::string failure;
+  JsonLines lines([&](const Json& value) {
+    if (auto message = stream_error(value); !message.empty()) failure = std::move(message);
+    progress.add(value);
+  });
+  http::OnPart on_part = [&lines](std::string_view part) { lines.feed(part); };
+  co_await engine_.stream(std::move(call), nullptr, on_part);
+  lines.finish();
+  if (!failure.empty()) throw pull_error(to_string(wanted), 500, failure);
+  auto image = co_await inspect_image(to_string(wanted));
+  if (!image)
+    throw Error(ErrorKind::not_found, "pull " + to_string(wanted) + ": the image was removed right after it came");
+  co_return std::move(*image);
+}
+
+Task<std::optional<ports::Image>> DockerClient::inspect_image(std::string reference) {
+  EngineCall call;
+  call.what = "inspect image " + reference;
+  call.path = image_path(reference, "/json");
+  Json value;
+  try {
+    value = co_await engine_.ask(std::move(call));
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::not_found) throw;
+    co_return std::nullopt;
+  }
+  co_return image_from_inspect(value);
+}
+
+Task<std::vector<ports::Image>> DockerClient::images(ports::Labels labels) {
+  EngineCall call;
+  call.what = "list images";
+  call.path = "/images/json?filters=" + http::url_encode(label_filter(labels).dump());
+  const auto value = co_await engine_.ask(std::move(call));
+  std::vector<ports::Image> images;
+  for (const auto& entry : value) images.push_back(image_from_list(entry));
+  co_return images;
+}
+
+Task<bool> DockerClient::remove_image(std::string reference) {
+  EngineCall call;
+  call.what = "remove image " + reference;
+  call.method = "DELETE";
+  call.path = image_path(reference, "");
+  call.deadline = 120s;
+  try {
+    co_await engine_.call(std::move(call));
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::not_found && error.kind() != ErrorKind::conflict) throw;
+    co_return false;
+  }
+  co_return true;
+}
+
+}  // namespace deploy::engine
