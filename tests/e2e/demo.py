@@ -194,9 +194,9 @@ class Demo:
             for error in report["errors"][:10]:
                 self.say(f"      {error['kind']} {error['path']}: {error['error']}")
             self.expect(report["failed"] == 0, f"{report['failed']} requests of the load {load.name!r} failed")
-        ours = [c for c in self.scene.engine.call("GET", "/containers/json", all="true") if "deployctl.instance" in c["Labels"]]
+        ours = self.scene.own_containers()
         self.expect(len(ours) == 4, f"one llm, one backend and two frontends are left; there are {len(ours)}: "
-                    + ", ".join(f"{c['Names'][0]} {c['State']}" for c in ours))
+                    + ", ".join(f"{name} {state}" for name, state in ours.items()))
         self.say(f"    deployd: {self.agent.rss_kb() / 1024:.1f} MB")
         status = self.scene.stop()
         self.expect(status == 0, f"deployd ended with {status} on SIGTERM")

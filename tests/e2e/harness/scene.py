@@ -1,7 +1,9 @@
 """The demo's host: a shared network, Nginx, a registry, three repositories and deployd with the repository's own deploy.d/."""
 
+import json
 import pathlib
 import shutil
+import urllib.request
 
 from . import ROOT
 from .agent import SECRET, Agent
@@ -19,11 +21,12 @@ WEBHOOK = "127.0.0.1:9010"
 
 
 class Scene:
-    def __init__(self, settle="1s"):
+    def __init__(self, settle="1s", services=None):
+        """`services` ({name: settings}) takes the place of the repository's own deploy.d/; they are apps of SERVICES."""
         HOST.mkdir()
         self.engine = Engine()
         self.engine.create_network(NETWORK)
-        self.repos = {service: app_repo(HOST / "git", service) for service in SERVICES}
+        self.repos = {service: app_repo(HOST / "git", service) for service in services or SERVICES}
         self.registry = Registry(HOST / "registry")
         self.nginx = Nginx(self.engine, HOST / "nginx", NETWORK)
         self.github = GitHub(f"http://{WEBHOOK}/hooks/github", SECRET)
@@ -37,7 +40,10 @@ class Scene:
             "proxy": {"nginx": {"container": "nginx", "upstreams": str(self.nginx.upstreams)}},
             "release": {"settle": settle},
         })
-        shutil.copytree(ROOT / "deploy.d", self.agent.services, dirs_exist_ok=True)
+        if services is None:
+            shutil.copytree(ROOT / "deploy.d", self.agent.services, dirs_exist_ok=True)
+        for service, settings in (services or {}).items():
+            (self.agent.services / f"{service}.yaml").write_text(json.dumps(settings, indent=2))
 
     def start(self):
         self.registry.start()
@@ -59,6 +65,17 @@ class Scene:
             self.engine.remove(container["Id"])
         self.engine.call("POST", "/networks/prune")
         shutil.rmtree(HOST)
+
+    def get(self, path):
+        """Body of a GET from outside, through Nginx."""
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"http://{self.nginx.address}{path}", timeout=10) as answer:
+            return answer.read().decode()
+
+    def own_containers(self):
+        """{name: state} of what deployd made."""
+        containers = self.engine.call("GET", "/containers/json", all="true")
+        return {c["Names"][0].lstrip("/"): c["State"] for c in containers if "deployctl.instance" in c["Labels"]}
 
     def edit_service(self, service, edit):
         """Rewrites a file of deploy.d and restarts deployd with it; returns the text that was there."""

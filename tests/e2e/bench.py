@@ -1,0 +1,151 @@
+"""`./dev bench`: the figures of docs/testing.md, each beside what it is compared with, measured in one run.
+
+1. Requests that fail over rollouts of backend and llm in turn, under load from outside and between services.
+2. A rollout's own time (without fetch, build, boot and drain) beside the same engine and Nginx calls by a bare script.
+3. What an idle deployd takes.
+"""
+
+import argparse
+import datetime
+import pathlib
+import statistics
+import sys
+import time
+
+from harness.repos import release
+from harness.scene import NETWORK, SERVICES, Scene
+from harness.wait import until
+
+OUTSIDE_RATE, BETWEEN_RATE = 500, 200
+NOT_OURS = {"fetch", "build", "pull", "image", "probe", "drain"}  # steps whose time is the user's, not deployctl's
+
+
+def milliseconds(view):
+    parse = lambda text: datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    if not view["started"] or not view["finished"]:
+        return 0.0
+    return (parse(view["finished"]) - parse(view["started"])).total_seconds() * 1000
+
+
+def by_kind(view):
+    """{kind of step: ms of all its steps}"""
+    sums = {}
+    for step in view["steps"]:
+        sums[step["kind"]] = sums.get(step["kind"], 0.0) + milliseconds(step)
+    return sums
+
+
+class Bench:
+    def __init__(self, rollouts):
+        self.count = rollouts
+        self.scene = Scene()
+        self.agent = self.scene.agent
+
+    def deploy(self, *arguments):
+        done = self.agent.ctl("rollout", *arguments)
+        if done.returncode != 0:
+            raise RuntimeError(f"deployctl rollout {' '.join(arguments)} ended with {done.returncode}: {done.stderr}")
+        return self.agent.view("show", str(self.agent.rollouts()[-1]["id"]))
+
+    def bare_calls(self):
+        """The calls of one rollout, as a script makes them: {call: ms}. Its container takes no traffic."""
+        engine, nginx, took = self.scene.engine, self.scene.nginx, {}
+
+        def call(name, action):
+            began = time.perf_counter()
+            action()
+            took[name] = (time.perf_counter() - began) * 1000
+
+        image = engine.inspect(next(name for name in self.scene.own_containers() if name.startswith("backend")))["Image"]
+        config = {"Image": image, "HostConfig": {"NetworkMode": NETWORK}}
+        call("create", lambda: engine.call("POST", "/containers/create", config, name="bare"))
+        call("connect", lambda: engine.call("POST", "/networks/deployctl/connect", {"Container": "bare"}))
+        call("start", lambda: engine.call("POST", "/containers/bare/start"))
+        until(lambda: "listens" in engine.logs("bare"), "the bare container to listen", every=0.02)
+        address = engine.address("bare", NETWORK)
+        file = nginx.upstreams / "bare.conf"
+        call("write", lambda: file.write_text(f"upstream bare {{ server {address}:8080; }}\n"))
+        call("nginx -t", lambda: engine.exec("nginx", "nginx", "-t", "-c", "/etc/nginx/main/nginx.conf"))
+        call("HUP", nginx.reload)
+        call("stop", lambda: engine.call("POST", "/containers/bare/stop", t="10"))
+        call("remove", lambda: engine.remove("bare"))
+        file.unlink()
+        return took
+
+    def measure_rollouts(self):
+        """Rolls two versions of backend and of llm in turn, and the bare calls between them."""
+        commits = {service: [self.scene.repos[service].head, release(self.scene.repos[service], "v2")] for service in ("backend", "llm")}
+        for service in commits:  # build both before anything is measured
+            self.deploy(service)
+        loads = self.scene.loads(OUTSIDE_RATE, BETWEEN_RATE)
+        for load in loads:
+            load.start()
+        shown, bare = [], []
+        for number in range(self.count):
+            service = ("backend", "llm")[number % 2]
+            commit = commits[service][(number // 2) % 2]
+            shown.append(self.deploy(service, "--ref", commit))
+            print(f"  rollout {number + 1:>2} of {self.count}: {service} {milliseconds(shown[-1]) / 1000:5.1f} s", file=sys.stderr, flush=True)
+        reports = {load.name: load.stop() for load in loads}
+        for _ in range(min(self.count, 10)):
+            bare.append(self.bare_calls())
+        return shown, bare, reports
+
+    def measure_idle(self, seconds=20):
+        """(MB, wake-ups per second of the busiest thread) of a deployd that was just started."""
+        self.agent.stop()
+        self.agent.start()
+        time.sleep(5)
+
+        def switches():
+            counts = {}
+            for task in pathlib.Path(f"/proc/{self.agent.process.pid}/task").iterdir():
+                for line in (task / "status").read_text().splitlines():
+                    if line.startswith("voluntary_ctxt_switches"):
+                        counts[task.name] = int(line.split()[1])
+            return counts
+
+        before = switches()
+        time.sleep(seconds)
+        after = switches()
+        return self.agent.rss_kb() / 1024, max((after[t] - before.get(t, 0)) / seconds for t in after)
+
+    def run(self):
+        self.scene.start()
+        self.deploy(*SERVICES)
+        shown, bare, reports = self.measure_rollouts()
+        busy_rss = self.agent.rss_kb() / 1024
+        idle_rss, wakeups = self.measure_idle()
+        self.scene.stop()
+
+        print(f"\nRequests over {self.count} rollouts of backend and llm, nginx with keepalive_min_timeout 5s\n")
+        print("| clients | requests | failed | p50 ms | p99 ms | longest gap ms |\n|---|---|---|---|---|---|")
+        for name, report in reports.items():
+            latency = report["latency_ms"]
+            print(f"| {name} | {report['requests']} | {report['failed']} | {latency['p50']:.1f} | {latency['p99']:.1f} | {report['longest_gap_ms']} |")
+
+        steps = [by_kind(view) for view in shown]
+        own = [milliseconds(view) - sum(ms for kind, ms in kinds.items() if kind in NOT_OURS) for view, kinds in zip(shown, steps)]
+        calls = [sum(took.values()) for took in bare]
+        print("\nOne rollout without fetch, build, boot and drain (median ms)\n")
+        print("| deployctl | bare script | ratio |\n|---|---|---|")
+        print(f"| {statistics.median(own):.0f} | {statistics.median(calls):.0f} | {statistics.median(own) / statistics.median(calls):.2f} |")
+        print("\n| step of deployctl | ms |\n|---|---|")
+        for kind in dict.fromkeys(kind for kinds in steps for kind in kinds):
+            print(f"| {kind} | {statistics.median(kinds.get(kind, 0) for kinds in steps):.0f} |")
+        print("\n| call of the bare script | ms |\n|---|---|")
+        for name in bare[0]:
+            print(f"| {name} | {statistics.median(took[name] for took in bare):.0f} |")
+
+        print("\nIdle deployd\n\n| MB | MB after the rollouts | wake-ups/s of its busiest thread |\n|---|---|---|")
+        print(f"| {idle_rss:.1f} | {busy_rss:.1f} | {wakeups:.2f} |")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rollouts", type=int, default=20)
+    Bench(parser.parse_args().rollouts).run()
+
+
+if __name__ == "__main__":
+    main()
