@@ -12,10 +12,12 @@
 #include <vector>
 
 #include "tests/fakes/run.hpp"
+#include "tests/fakes/small_disk.hpp"
 #include "tests/fakes/temp_dir.hpp"
 
 using namespace deploy;
 using deploy::tests::error_of;
+using deploy::tests::on_small_disk;
 using deploy::tests::TempDir;
 
 namespace fs = std::filesystem;
@@ -110,11 +112,18 @@ TEST_CASE("a write that fails half-way leaves the old file and nothing else") {
   CHECK(names_in(folder.path()) == std::vector<std::string>{"a"});
 }
 
-TEST_CASE("a full disk is an error of its own") {
-  // The write to a full device itself is tested with the mirror, on a small file system.
-  const Error error = file_error("write", "/x/y", ENOSPC);
-  CHECK(error.kind() == ErrorKind::disk_full);
-  CHECK(error.message() == "cannot write /x/y: No space left on device; free some space and try again");
+TEST_CASE("a full disk is an error of its own and leaves the old file") {
+  const TempDir folder;
+  const fs::path path = folder / "a";
+  on_small_disk(folder.path(), 64, [&] {
+    write_atomically(path, "old", 0600);
+    const Error error = error_of([&] { write_atomically(path, std::string(100'000, 'x'), 0600); });
+    CHECK(error.kind() == ErrorKind::disk_full);
+    CHECK(error.message() ==
+          "cannot write " + path.string() + ": No space left on device; free some space and try again");
+    CHECK(read_file(path, 100) == "old");
+    CHECK(names_in(folder.path()) == std::vector<std::string>{"a"});
+  });
 }
 
 TEST_CASE("a folder that is not there") {
