@@ -1,0 +1,199 @@
+// agent.yaml.
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/network_v4.hpp>
+#include <boost/system/error_code.hpp>
+#include <charconv>
+#include <utility>
+
+#include "agent/config/checks.hpp"
+#include "agent/config/schema.hpp"
+
+namespace deploy::config {
+
+namespace {
+
+using std::chrono::milliseconds;
+namespace ip = boost::asio::ip;
+
+constexpr milliseconds hour = std::chrono::hours(1);
+
+void read_docker_name(Fields& fields, const std::string& key, std::string& out) {
+  auto value = fields.find(key);
+  if (!value) return;
+  auto name = value->filled_text();
+  if (name && check_docker_name(*value, *name)) out = std::move(*name);
+}
+
+void read_socket(const Value& value, SocketSettings& socket) {
+  Fields fields(value);
+  read_path(fields, "path", socket.path);
+  fields.text("group", socket.group);
+  fields.finish();
+}
+
+void read_engine(const Value& value, std::string& engine) {
+  auto text = value.filled_text();
+  if (!text) return;
+  if (text->starts_with("unix:///")) {
+    engine = std::move(*text);
+  } else if (text->starts_with("ssh://") || text->starts_with("tcp://")) {
+    value.error("names an engine on another host, which is not supported yet", "write unix:///var/run/docker.sock");
+  } else {
+    value.error("must be a unix socket, e.g. unix:///var/run/docker.sock");
+  }
+}
+
+void read_routing(const Value& value, RoutingSettings& routing) {
+  Fields fields(value);
+  read_docker_name(fields, "network", routing.network);
+  if (auto subnet = fields.find("subnet")) {
+    if (auto text = subnet->filled_text()) {
+      boost::system::error_code problem;
+      auto network = ip::make_network_v4(*text, problem);
+      if (problem || network.prefix_length() < 8 || network.prefix_length() > 28) {
+        subnet->error("must be an IPv4 network from /8 to /28, e.g. 10.213.0.0/16");
+      } else if (network != network.canonical()) {
+        subnet->error("is an address inside of a network", "did you mean `" + network.canonical().to_string() + "`?");
+      } else {
+        routing.subnet = std::move(*text);
+      }
+    }
+  }
+  fields.finish();
+}
+
+/// "host:port" or "unix:/path".
+void read_listen(const Value& value, WebhookSettings& webhook) {
+  auto text = value.filled_text();
+  if (!text || !check_printable(value, *text)) return;
+  if (text->starts_with("unix:")) {
+    auto path = text->substr(5);
+    if (!path.starts_with('/')) {
+      value.error("must have an absolute path after `unix:`", "e.g. unix:/run/deployctl/hooks/webhook.sock");
+      return;
+    }
+    webhook.unix_socket = path;
+    return;
+  }
+  auto colon = text->rfind(':');
+  auto host = text->substr(0, colon == std::string::npos ? text->size() : colon);
+  if (host.size() > 2 && host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  auto port_text = colon == std::string::npos ? std::string() : text->substr(colon + 1);
+  std::uint16_t port = 0;
+  auto [end, port_problem] = std::from_chars(port_text.data(), port_text.data() + port_text.size(), port);
+  boost::system::error_code problem;
+  ip::make_address(host, problem);
+  if (problem || port_problem != std::errc() || end != port_text.data() + port_text.size()) {
+    value.error("must be address:port or unix:/path, e.g. 127.0.0.1:9010",
+                host == "localhost" ? "write 127.0.0.1 for localhost" : "write 0.0.0.0 for every address of this host");
+    return;
+  }
+  webhook.address = host;
+  webhook.port = port;
+}
+
+std::optional<SecretSource> read_secret(const Value& value) {
+  if (!value.is_map()) {
+    // The secret itself may stand here: the message does not repeat it.
+    value.error("must be { env: NAME } or { file: /path }", "a secret never stands in agent.yaml itself");
+    return std::nullopt;
+  }
+  Fields fields(value);
+  SecretSource source;
+  fields.text("env", source.env);
+  read_path(fields, "file", source.file);
+  fields.finish();
+  if (value.node().entries.empty() || (!source.env.empty() && !source.file.empty())) {
+    value.error("must have exactly one of `env` and `file`");
+  }
+  return source;
+}
+
+std::optional<WebhookSettings> read_webhook(const Value& value) {
+  Fields fields(value);
+  WebhookSettings webhook;
+  if (auto listen = fields.require("listen", "e.g. listen: 127.0.0.1:9010")) read_listen(*listen, webhook);
+  if (auto path = fields.find("path")) {
+    auto text = path->filled_text();
+    if (text && check_url_path(*path, *text)) webhook.path = std::move(*text);
+  }
+  auto secrets = fields.require("secrets", "e.g. secrets: [ { env: GITHUB_WEBHOOK_SECRET } ]");
+  if (secrets) {
+    for (const auto& item : secrets->items()) {
+      if (auto source = read_secret(item)) webhook.secrets.push_back(std::move(*source));
+    }
+    if (secrets->is_list() && secrets->node().items.empty()) {
+      secrets->error("is empty", "without a secret anybody could deploy: e.g. [ { env: GITHUB_WEBHOOK_SECRET } ]");
+    }
+  }
+  fields.finish();
+  return webhook;
+}
+
+void read_nginx(const Value& value, NginxSettings& nginx) {
+  Fields fields(value);
+  if (fields.require("container", "the name of the container that Nginx runs in, e.g. nginx")) {
+    read_docker_name(fields, "container", nginx.container);
+  }
+  if (fields.require("upstreams", "the folder on this host that Nginx includes, e.g. /srv/nginx/upstreams")) {
+    read_path(fields, "upstreams", nginx.upstreams);
+  }
+  fields.integer("marker_port", 1, 65535, nginx.marker_port);
+  fields.finish();
+}
+
+void read_release(const Value& value, ReleaseSettings& release) {
+  Fields fields(value);
+  fields.duration("settle", milliseconds(0), hour, release.settle);
+  fields.duration("settle_max", milliseconds(0), hour, release.settle_max);
+  fields.finish();
+  if (release.settle_max < release.settle) {
+    value.error("has a `settle_max` below its `settle`",
+                "settle_max bounds how long settle may be prolonged by new events");
+  }
+}
+
+void read_limits(const Value& value, Limits& limits) {
+  Fields fields(value);
+  fields.integer("builds", 1, 64, limits.builds);
+  fields.integer("rollouts", 1, 64, limits.rollouts);
+  fields.finish();
+}
+
+}  // namespace
+
+std::optional<AgentConfig> parse_agent(const std::string& file, const std::string& text, Diagnostics& diagnostics,
+                                       Place& services_place) {
+  auto document = Document::parse(file, text, diagnostics);
+  if (!document) return std::nullopt;
+  Value root(document->root(), "", file, diagnostics);
+  Fields fields(root);
+  AgentConfig agent;
+  agent.services = beside(file, agent.services.string());
+  read_path(fields, "state", agent.state);
+  if (auto socket = fields.find("socket")) read_socket(*socket, agent.socket);
+  read_path(fields, "services", agent.services);
+  services_place = fields.find("services").value_or(root).place();
+  if (auto engine = fields.find("engine")) read_engine(*engine, agent.engine);
+  if (fields.require("network", "the Docker network that your containers share, see `docker network ls`")) {
+    read_docker_name(fields, "network", agent.network);
+  }
+  if (auto routing = fields.find("routing")) read_routing(*routing, agent.routing);
+  if (!agent.network.empty() && agent.network == agent.routing.network) {
+    fields.find("network")->error("is the routing network, too",
+                                  "`routing.network` is one of deployctl's own: give it another name");
+  }
+  if (auto webhook = fields.find("webhook")) agent.webhook = read_webhook(*webhook);
+  if (auto proxy =
+          fields.require("proxy", "e.g. proxy: { nginx: { container: nginx, upstreams: /srv/nginx/upstreams } }")) {
+    Fields proxy_fields(*proxy);
+    if (auto nginx = proxy_fields.require("nginx", "Nginx is the only proxy there is")) read_nginx(*nginx, agent.nginx);
+    proxy_fields.finish();
+  }
+  if (auto release = fields.find("release")) read_release(*release, agent.release);
+  if (auto limits = fields.find("limits")) read_limits(*limits, agent.limits);
+  fields.finish();
+  return agent;
+}
+
+}  // namespace deploy::config

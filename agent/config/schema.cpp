@@ -1,0 +1,128 @@
+#include "agent/config/schema.hpp"
+
+#include <algorithm>
+#include <map>
+#include <system_error>
+#include <utility>
+
+#include "agent/config/scalars.hpp"
+#include "agent/domain/order.hpp"
+
+namespace deploy::config {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t service_files_max = 256;
+
+void add(Diagnostics& diagnostics, const Place& place, std::string message, std::string hint) {
+  diagnostics.add({place.file, place.line, place.column, place.key_path, std::move(message), std::move(hint)});
+}
+
+/// The service files of a folder by name; hidden files and files of other kinds are left alone.
+std::vector<fs::path> service_files(const fs::path& folder, const Place& named_at, Diagnostics& diagnostics) {
+  std::vector<fs::path> files;
+  std::error_code problem;
+  fs::directory_iterator entries(folder, problem);
+  for (; !problem && entries != fs::directory_iterator(); entries.increment(problem)) {
+    auto name = entries->path().filename().string();
+    auto extension = entries->path().extension();
+    if (name.starts_with('.') || (extension != ".yaml" && extension != ".yml" && extension != ".json")) continue;
+    files.push_back(entries->path());
+  }
+  if (problem) {
+    add(diagnostics, named_at, "the services folder " + folder.string() + " cannot be read: " + problem.message(),
+        "create it, or set `services`");
+  } else if (files.size() > service_files_max) {
+    add(diagnostics, named_at,
+        "the services folder " + folder.string() + " has more than " + std::to_string(service_files_max) + " files",
+        "");
+    files.clear();
+  }
+  std::ranges::sort(files);
+  return files;
+}
+
+std::string line_of(const Place& place) { return place.file + ":" + std::to_string(place.line); }
+
+void check_duplicates(const std::vector<ServiceFile>& files, Diagnostics& diagnostics) {
+  std::map<std::string, const Place*> services;
+  std::map<std::string, const Place*> upstreams;
+  auto check = [&](auto& seen, const std::string& name, const Place& place, const std::string& what) {
+    if (name.empty()) return;
+    auto [first, is_new] = seen.try_emplace(name, &place);
+    if (!is_new)
+      add(diagnostics, place, what + " `" + name + "` exists already", "the first is at " + line_of(*first->second));
+  };
+  for (const auto& file : files) {
+    check(services, file.service.name, file.name, "a service with the name");
+    check(upstreams, file.service.proxy.upstream, file.upstream, "an upstream with the name");
+  }
+}
+
+/// `names` begins with what files that could not be read are probably about, so that one mistake is not reported twice.
+void check_dependencies(const std::vector<ServiceFile>& files, std::vector<std::string> names,
+                        Diagnostics& diagnostics) {
+  std::vector<domain::Service> services;
+  for (const auto& file : files) {
+    services.push_back(file.service);
+    names.push_back(file.service.name);
+  }
+  for (const auto& file : files) {
+    for (std::size_t index = 0; index < file.depends_on.size(); ++index) {
+      const auto& name = file.service.depends_on[index];
+      if (std::ranges::find(names, name) != names.end()) continue;
+      auto hint = suggestion(name, names);
+      add(diagnostics, file.depends_on[index], "`depends_on` names the service `" + name + "`, which does not exist",
+          hint.empty() ? "only services that deployctl deploys are named here, not databases and the like" : hint);
+    }
+  }
+  for (const auto& cycle : domain::dependency_cycles(services)) {
+    for (const auto& file : files) {
+      auto next = std::ranges::find(file.service.depends_on, cycle[1]);
+      if (file.service.name != cycle[0] || next == file.service.depends_on.end()) continue;
+      const auto& place = file.depends_on[static_cast<std::size_t>(next - file.service.depends_on.begin())];
+      add(diagnostics, place, "services depend on each other in a circle: " + domain::cycle_text(cycle),
+          "remove one of these from `depends_on`");
+      break;
+    }
+  }
+}
+
+void check_marker_port(const std::vector<ServiceFile>& files, const NginxSettings& nginx, Diagnostics& diagnostics) {
+  for (const auto& file : files) {
+    if (file.service.proxy.port != nginx.marker_port) continue;
+    add(diagnostics, file.port, "`proxy.port` is Nginx's marker port " + std::to_string(nginx.marker_port),
+        "set another `proxy.nginx.marker_port` in agent.yaml");
+  }
+}
+
+}  // namespace
+
+LoadResult load(const fs::path& agent_yaml) {
+  LoadResult result;
+  auto& diagnostics = result.diagnostics;
+  auto text = read_text(agent_yaml.string(), diagnostics);
+  if (!text) return result;
+  Place services_place;
+  auto agent = parse_agent(agent_yaml.string(), *text, diagnostics, services_place);
+  if (!agent) return result;
+  std::vector<ServiceFile> files;
+  std::vector<std::string> unread;
+  for (const auto& path : service_files(agent->services, services_place, diagnostics)) {
+    auto service_text = read_text(path.string(), diagnostics);
+    auto file = service_text ? parse_service(path.string(), *service_text, diagnostics) : std::nullopt;
+    if (!file || file->service.name.empty()) unread.push_back(path.stem().string());
+    if (file) files.push_back(std::move(*file));
+  }
+  check_duplicates(files, diagnostics);
+  check_dependencies(files, std::move(unread), diagnostics);
+  check_marker_port(files, agent->nginx, diagnostics);
+  if (!diagnostics.empty()) return result;
+  result.configuration = Configuration{std::move(*agent), {}};
+  for (auto& file : files) result.configuration->services.push_back(std::move(file.service));
+  return result;
+}
+
+}  // namespace deploy::config

@@ -1,0 +1,107 @@
+// What /etc/deployctl holds: agent.yaml and one file a service in its `services` folder. docs/configuration.md
+// describes every key; this is the definition. Reading blocks; any thread. User input never throws: it yields
+// Diagnostics.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/config/diagnostics.hpp"
+#include "agent/config/variables.hpp"
+#include "agent/config/yaml_reader.hpp"
+#include "agent/domain/service.hpp"
+
+namespace deploy::config {
+
+struct SocketSettings {
+  std::filesystem::path path = "/run/deployctl/deployd.sock";
+  std::string group;  // that may use the socket; empty: the agent's own
+  bool operator==(const SocketSettings&) const = default;
+};
+
+struct RoutingSettings {
+  std::string network = "deployctl";
+  std::string subnet;  // IPv4 CIDR; empty: chosen at the first start
+  bool operator==(const RoutingSettings&) const = default;
+};
+
+/// Either address and port, or a socket.
+struct WebhookSettings {
+  std::string address;     // IPv4 or IPv6, without brackets; empty: unix_socket
+  std::uint16_t port = 0;  // 0: any free one
+  std::filesystem::path unix_socket;
+  std::string path = "/hooks/github";
+  std::vector<SecretSource> secrets;  // at least one; a signature by any of them is right
+  bool operator==(const WebhookSettings&) const = default;
+};
+
+struct NginxSettings {
+  std::string container;             // name of the container that Nginx runs in
+  std::filesystem::path upstreams;   // folder on this host that Nginx includes
+  std::uint16_t marker_port = 9145;  // inside of that container, on the routing network
+  bool operator==(const NginxSettings&) const = default;
+};
+
+struct ReleaseSettings {
+  std::chrono::milliseconds settle{5000};       // wait for more events after the last one
+  std::chrono::milliseconds settle_max{60000};  // but never longer than this
+  bool operator==(const ReleaseSettings&) const = default;
+};
+
+struct Limits {
+  int builds = 1;    // at a time
+  int rollouts = 2;  // at a time
+  bool operator==(const Limits&) const = default;
+};
+
+/// Every path is absolute or relative to the current folder as agent.yaml's own path was.
+struct AgentConfig {
+  std::filesystem::path state = "/var/lib/deployctl";
+  SocketSettings socket;
+  std::filesystem::path services = "deploy.d";
+  std::string engine = "unix:///var/run/docker.sock";
+  std::string network;
+  RoutingSettings routing;
+  std::optional<WebhookSettings> webhook;
+  NginxSettings nginx;
+  ReleaseSettings release;
+  Limits limits;
+  bool operator==(const AgentConfig&) const = default;
+};
+
+struct Configuration {
+  AgentConfig agent;
+  std::vector<domain::Service> services;  // in the order of their files' names
+};
+
+struct LoadResult {
+  std::optional<Configuration> configuration;  // set exactly where there are no diagnostics
+  Diagnostics diagnostics;
+};
+
+/// Reads agent.yaml and every *.yaml, *.yml and *.json of its services folder, and checks them against each other.
+LoadResult load(const std::filesystem::path& agent_yaml);
+
+/// A service file as read, with the places that checks across files point at.
+struct ServiceFile {
+  domain::Service service;
+  Place name;
+  Place upstream;
+  Place port;
+  std::vector<Place> depends_on;  // as service.depends_on
+};
+
+/// Reads agent.yaml's text. Relative paths become relative to the folder of `file`. `services_place` is where the
+/// services folder is named. Nullopt where the text is no YAML map; else what could be read, and diagnostics for the
+/// rest.
+std::optional<AgentConfig> parse_agent(const std::string& file, const std::string& text, Diagnostics& diagnostics,
+                                       Place& services_place);
+
+/// The same for one service's file.
+std::optional<ServiceFile> parse_service(const std::string& file, const std::string& text, Diagnostics& diagnostics);
+
+}  // namespace deploy::config

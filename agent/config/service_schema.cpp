@@ -1,0 +1,235 @@
+// One service's file.
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <utility>
+
+#include "agent/config/checks.hpp"
+#include "agent/config/container_schema.hpp"
+#include "agent/config/scalars.hpp"
+#include "agent/config/schema.hpp"
+#include "agent/config/source_schema.hpp"
+
+namespace deploy::config {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds hour = std::chrono::hours(1);
+constexpr milliseconds day = std::chrono::hours(24);
+
+/// Keys of the design that this version cannot act on: better refused than ignored.
+constexpr std::array<std::string_view, 4> later_keys{"bake", "hooks", "compose", "route"};
+
+void read_trigger(Fields& fields, domain::Service& service) {
+  using domain::Trigger;
+  constexpr std::array triggers{Trigger::push, Trigger::workflow_run, Trigger::registry_package, Trigger::manual};
+  std::vector<std::string> names;
+  for (auto trigger : triggers) names.push_back(to_string(trigger));
+  bool known = true;
+  if (auto value = fields.find("on")) {
+    auto index = value->one_of(names);
+    known = index.has_value();
+    if (index) service.trigger = triggers[*index];
+  }
+  if (auto value = fields.find("repo")) {
+    auto repo = value->filled_text();
+    if (repo && check_repository(*value, *repo)) service.repo = std::move(*repo);
+  } else if (known && service.trigger != Trigger::manual) {
+    fields.map().error("misses the required key `repo`", "write repo: owner/name for the webhooks of `on: " +
+                                                             to_string(service.trigger) + "`, or `on: manual`");
+  }
+  if (auto value = fields.find("branch")) {
+    auto branch = value->filled_text();
+    if (branch && branch->find_first_of(" ~^:?*[\\") != std::string::npos) {
+      value->error("must be the name of a branch, without patterns");
+    } else if (branch && check_printable(*value, *branch)) {
+      service.branch = std::move(*branch);
+    }
+  }
+  if (auto value = fields.find("workflows")) {
+    service.workflows = value->texts();
+    for (const auto& item : value->is_list() ? value->items() : std::vector<Value>()) {
+      if (item.is_scalar() && !item.node().text.starts_with(".github/workflows/")) {
+        item.error("must be a workflow's path", "did you mean `.github/workflows/" + item.node().text + "`?");
+      }
+    }
+    if (known && service.trigger != Trigger::workflow_run) value->error("needs `on: workflow_run`");
+  }
+}
+
+std::vector<Place> read_depends_on(Fields& fields, domain::Service& service) {
+  std::vector<Place> places;
+  auto value = fields.find("depends_on");
+  if (!value) return places;
+  for (const auto& item : value->items()) {
+    auto name = item.filled_text();
+    if (!name) continue;
+    if (std::ranges::find(service.depends_on, *name) != service.depends_on.end()) {
+      item.error("names `" + *name + "` a second time", "remove one");
+      continue;
+    }
+    service.depends_on.push_back(std::move(*name));
+    places.push_back(item.place());
+  }
+  return places;
+}
+
+void read_vars(Fields& fields, domain::Service& service) {
+  auto value = fields.find("vars");
+  if (!value) return;
+  for (const auto& item : value->items()) {
+    if (auto path = item.filled_text()) service.vars.push_back(beside(item.place().file, *path).string());
+  }
+}
+
+void read_strategy(Fields& fields, domain::Service& service) {
+  using domain::StrategyKind;
+  auto value = fields.find("strategy");
+  if (!value) return;
+  if (value->is_scalar() && value->node().text == "recreate") {
+    value->error("`recreate` is not supported yet", "write rolling or blue-green");
+    return;
+  }
+  if (auto index = value->one_of({"rolling", "blue-green"})) {
+    service.strategy = *index == 0 ? StrategyKind::rolling : StrategyKind::blue_green;
+  }
+}
+
+/// The JSON text of a single value: a plain true, null or 5 is what JSON takes it for, anything else is a string.
+std::optional<std::string> json_text(const Value& value) {
+  const auto& node = value.node();
+  if (node.kind == Node::Kind::null) return "null";
+  if (node.kind != Node::Kind::scalar) {
+    value.error("must be a single value", "name the member with a longer pointer, e.g. /components/db/status");
+    return std::nullopt;
+  }
+  auto parsed = node.quoted ? nlohmann::json() : nlohmann::json::parse(node.text, nullptr, false);
+  if (!node.quoted && parsed.is_primitive() && !parsed.is_discarded()) return parsed.dump();
+  return nlohmann::json(node.text).dump();
+}
+
+void read_expect(const Value& value, domain::HealthCheck& health) {
+  Fields fields(value);
+  fields.integer("status", 100, 599, health.expect_status);
+  if (auto members = fields.find("json")) {
+    for (const auto& entry : members->entries()) {
+      try {
+        nlohmann::json::json_pointer pointer(entry.key);
+      } catch (const nlohmann::json::exception&) {
+        auto hint = entry.key.starts_with('/') ? std::string() : "did you mean `/" + entry.key + "`?";
+        entry.at_key.error("must be a JSON pointer (RFC 6901) such as /status", hint);
+        continue;
+      }
+      if (auto text = json_text(entry.value)) health.expect_json[entry.key] = std::move(*text);
+    }
+  }
+  fields.finish();
+}
+
+void read_health(const Value& value, bool has_proxy, domain::Service& service) {
+  auto& health = service.health;
+  if (value.is_scalar()) {
+    if (value.node().text != "docker") {
+      value.error("must be `docker`, for the image's own HEALTHCHECK, or a map", "e.g. { http: /health, port: 8080 }");
+    }
+    return;
+  }
+  Fields fields(value);
+  auto http = fields.find("http");
+  if (http) {
+    auto path = http->filled_text();
+    if (path && check_url_path(*http, *path)) health.http = std::move(*path);
+  }
+  for (const auto* key : {"port", "expect", "timeout"}) {
+    auto field = fields.find(key);
+    if (field && !http) field->error("needs `health.http`", "without it the image's own HEALTHCHECK is asked");
+  }
+  fields.integer("port", 1, 65535, health.port);
+  if (auto expect = fields.find("expect")) read_expect(*expect, health);
+  fields.duration("interval", milliseconds(10), hour, health.interval);
+  fields.duration("timeout", milliseconds(10), hour, health.timeout);
+  fields.integer("successes", 1, 1000, health.successes);
+  fields.duration("deadline", milliseconds(10), day, health.deadline);
+  fields.finish();
+  if (health.port == 0) health.port = service.proxy.port;
+  if (http && health.port == 0 && !fields.find("port") && !has_proxy) {
+    http->error("needs a port", "set `health.port`, or `proxy.port` for a service that takes traffic");
+  }
+}
+
+void read_proxy(const Value& value, ServiceFile& result) {
+  auto& proxy = result.service.proxy;
+  Fields fields(value);
+  if (auto upstream = fields.find("upstream")) {
+    auto name = upstream->filled_text();
+    if (name && check_name(*upstream, *name)) {
+      proxy.upstream = std::move(*name);
+      result.upstream = upstream->place();
+    }
+  }
+  if (auto port = fields.require("port", "the port that the app listens on inside of its container")) {
+    proxy.port = static_cast<std::uint16_t>(port->integer(1, 65535).value_or(0));
+    result.port = port->place();
+  }
+  if (auto parameters = fields.find("server_parameters")) {
+    auto text = parameters->filled_text();
+    if (text && check_nginx_text(*parameters, *text)) proxy.server_parameters = std::move(*text);
+  }
+  if (auto directives = fields.find("directives")) {
+    for (const auto& item : directives->items()) {
+      auto text = item.filled_text();
+      if (!text || !check_nginx_text(item, *text)) continue;
+      if (*text == "server" || text->starts_with("server ") || text->starts_with("server\t")) {
+        item.error("must not be a `server` line",
+                   "deployctl writes those; their parameters are `proxy.server_parameters`");
+      } else {
+        proxy.directives.push_back(std::move(*text));
+      }
+    }
+  }
+  fields.finish();
+}
+
+}  // namespace
+
+std::optional<ServiceFile> parse_service(const std::string& file, const std::string& text, Diagnostics& diagnostics) {
+  auto document = Document::parse(file, text, diagnostics);
+  if (!document) return std::nullopt;
+  Value root(document->root(), "", file, diagnostics);
+  Fields fields(root);
+  ServiceFile result;
+  auto& service = result.service;
+  result.name = root.place();
+  if (auto value = fields.require("service", "the name that other services call it by, e.g. service: backend")) {
+    result.name = value->place();
+    auto name = value->filled_text();
+    if (name && check_name(*value, *name)) service.name = std::move(*name);
+  }
+  read_trigger(fields, service);
+  if (auto source =
+          fields.require("source", "e.g. source: { image: \"owner/name:{sha}\" }, or `git` to build it here")) {
+    read_source(*source, service);
+  }
+  result.depends_on = read_depends_on(fields, service);
+  read_vars(fields, service);
+  if (auto container = fields.find("container")) read_container(*container, service.container);
+  fields.integer("replicas", 1, 100, service.replicas);
+  read_strategy(fields, service);
+  // The port of `proxy` is the default of `health.port`.
+  auto proxy = fields.find("proxy");
+  if (proxy) read_proxy(*proxy, result);
+  if (auto health = fields.find("health")) read_health(*health, proxy.has_value(), service);
+  fields.duration("drain", milliseconds(0), day, service.drain);
+  fields.integer("retain", 1, 100, service.retain);
+  for (auto key : later_keys) {
+    fields.refuse(std::string(key), "is not supported yet",
+                  key == "compose" ? "write its settings under `container`" : "remove it");
+  }
+  fields.finish();
+  return result;
+}
+
+}  // namespace deploy::config

@@ -1,0 +1,125 @@
+#include <unistd.h>
+
+#include <catch2/catch_all.hpp>
+
+#include "tests/config/support.hpp"
+
+using namespace deploy;
+using deploy::tests::TemporaryFolder;
+
+namespace {
+
+const std::string least_agent = "network: shared\nproxy: { nginx: { container: nginx, upstreams: upstreams } }\n";
+
+/// A service's file of one line.
+std::string service(const std::string& name, const std::string& more = "") {
+  return "{ service: " + name + ", on: manual, source: { image: a }" + more + " }\n";
+}
+
+std::string load_errors(const TemporaryFolder& folder) {
+  auto result = config::load(folder.path() / "agent.yaml");
+  CHECK(result.configuration.has_value() == result.diagnostics.empty());
+  return folder.without_path(result.diagnostics.render());
+}
+
+}  // namespace
+
+TEST_CASE("load reads agent.yaml and the services in the order of their files") {
+  TemporaryFolder folder;
+  folder.write("agent.yaml", least_agent);
+  folder.write("deploy.d/c.json", "{\"service\": \"ccc\", \"on\": \"manual\", \"source\": {\"image\": \"a\"}}");
+  folder.write("deploy.d/b.yml", service("bbb", ", depends_on: [aaa]"));
+  folder.write("deploy.d/a.yaml", service("aaa", ", depends_on: [ccc]"));
+  folder.write("deploy.d/.hidden.yaml", "[");
+  folder.write("deploy.d/d.yaml.bak", "[");
+  auto result = config::load(folder.path() / "agent.yaml");
+  REQUIRE(result.diagnostics.render() == "");
+  REQUIRE(result.configuration.has_value());
+  CHECK(result.configuration->agent.nginx.upstreams == folder.path() / "upstreams");
+  std::vector<std::string> names;
+  for (const auto& one : result.configuration->services) names.push_back(one.name);
+  CHECK(names == std::vector<std::string>{"aaa", "bbb", "ccc"});
+}
+
+TEST_CASE("files that are missing or unreadable are errors like others") {
+  TemporaryFolder folder;
+  CHECK(load_errors(folder) == "DIR/agent.yaml: error: there is no such file\n  hint: check the path\n");
+  folder.write("agent.yaml", "services: nowhere\n" + least_agent);
+  CHECK(load_errors(folder) ==
+        "DIR/agent.yaml:1:11: error: the services folder DIR/nowhere cannot be read: No such file or directory\n"
+        "  services: nowhere\n"
+        "            ^\n"
+        "  hint: create it, or set `services`\n");
+  folder.write("agent.yaml", least_agent);
+  std::filesystem::create_directories(folder.path() / "deploy.d/dir.yaml");
+  std::filesystem::create_symlink("nothing", folder.path() / "deploy.d/link.yaml");
+  folder.write("deploy.d/large.yaml", std::string((1 << 20) + 1, '#'));
+  CHECK(load_errors(folder) ==
+        "DIR/deploy.d/dir.yaml: error: is not a regular file\n"
+        "DIR/deploy.d/large.yaml: error: is larger than 1 MiB\n"
+        "  hint: a configuration file is never that large\n"
+        "DIR/deploy.d/link.yaml: error: there is no such file\n"
+        "  hint: check the path\n");
+}
+
+TEST_CASE("a file without permission to read is an error") {
+  if (geteuid() == 0) SKIP("root may read everything");
+  TemporaryFolder folder;
+  auto path = folder.write("agent.yaml", least_agent);
+  std::filesystem::permissions(path, std::filesystem::perms::none);
+  CHECK(load_errors(folder) ==
+        "DIR/agent.yaml: error: cannot be read: Permission denied\n  hint: check its permissions\n");
+}
+
+TEST_CASE("errors of all files, and between them, come at once") {
+  TemporaryFolder folder;
+  folder.write("agent.yaml", "netwrok: x\n" + least_agent);
+  folder.write("deploy.d/1.yaml", service("one", ", depends_on: [two], proxy: { port: 80, upstream: web }"));
+  folder.write("deploy.d/2.yaml", service("two", ", depends_on: [one, threee, postgres]"));
+  folder.write("deploy.d/3.yaml", service("three", ", depends_on: [three], proxy: { port: 9145, upstream: web }"));
+  folder.write("deploy.d/4.yaml", service("three"));
+  CHECK(load_errors(folder) ==
+        "DIR/agent.yaml:1:1: error: `netwrok` is not a known key\n"
+        "  netwrok: x\n"
+        "  ^\n"
+        "  hint: did you mean `network`?\n"
+        "DIR/deploy.d/1.yaml:1:64: error: services depend on each other in a circle: one -> two -> one\n"
+        "  { service: one, on: manual, source: { image: a }, depends_on: [two], proxy: { port: 80, upstream: web } }\n"
+        "                                                                 ^\n"
+        "  hint: remove one of these from `depends_on`\n"
+        "DIR/deploy.d/2.yaml:1:69: error: `depends_on` names the service `threee`, which does not exist\n"
+        "  { service: two, on: manual, source: { image: a }, depends_on: [one, threee, postgres] }\n"
+        "                                                                      ^\n"
+        "  hint: did you mean `three`?\n"
+        "DIR/deploy.d/2.yaml:1:77: error: `depends_on` names the service `postgres`, which does not exist\n"
+        "  { service: two, on: manual, source: { image: a }, depends_on: [one, threee, postgres] }\n"
+        "                                                                              ^\n"
+        "  hint: only services that deployctl deploys are named here, not databases and the like\n"
+        "DIR/deploy.d/3.yaml:1:66: error: services depend on each other in a circle: three -> three\n"
+        "  { service: three, on: manual, source: { image: a }, depends_on: [three], proxy: { port: 9145, upstream: web "
+        "} }\n"
+        "                                                                    ^\n"
+        "  hint: remove one of these from `depends_on`\n"
+        "DIR/deploy.d/3.yaml:1:89: error: `proxy.port` is Nginx's marker port 9145\n"
+        "  { service: three, on: manual, source: { image: a }, depends_on: [three], proxy: { port: 9145, upstream: web "
+        "} }\n"
+        "                                                                                          ^\n"
+        "  hint: set another `proxy.nginx.marker_port` in agent.yaml\n"
+        "DIR/deploy.d/3.yaml:1:105: error: an upstream with the name `web` exists already\n"
+        "  { service: three, on: manual, source: { image: a }, depends_on: [three], proxy: { port: 9145, upstream: web "
+        "} }\n"
+        "                                                                                                          ^\n"
+        "  hint: the first is at DIR/deploy.d/1.yaml:1\n"
+        "DIR/deploy.d/4.yaml:1:12: error: a service with the name `three` exists already\n"
+        "  { service: three, on: manual, source: { image: a } }\n"
+        "             ^\n"
+        "  hint: the first is at DIR/deploy.d/3.yaml:1\n");
+}
+
+TEST_CASE("a service whose file cannot be read is not missed by others as well") {
+  TemporaryFolder folder;
+  folder.write("agent.yaml", least_agent);
+  folder.write("deploy.d/llm.yaml", "service: [\n");
+  folder.write("deploy.d/web.yaml", service("web", ", depends_on: [llm]"));
+  CHECK(load_errors(folder).find("does not exist") == std::string::npos);
+}

@@ -1,0 +1,294 @@
+#include "agent/config/schema.hpp"
+
+#include <catch2/catch_all.hpp>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "tests/config/support.hpp"
+
+using namespace deploy;
+using namespace std::chrono_literals;
+using deploy::tests::agent_errors;
+using deploy::tests::service_errors;
+
+namespace {
+
+std::string data(const std::string& name) {
+  std::ifstream in(std::string(DEPLOY_TEST_DATA) + "/" + name);
+  REQUIRE(in);
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+domain::Service read_service(const std::string& text, const std::string& file = "s.yaml") {
+  config::Diagnostics diagnostics;
+  auto result = config::parse_service(file, text, diagnostics);
+  REQUIRE(diagnostics.render() == "");
+  return result.value().service;
+}
+
+config::AgentConfig read_agent(const std::string& text, const std::string& file = "agent.yaml") {
+  config::Diagnostics diagnostics;
+  config::Place place;
+  auto result = config::parse_agent(file, text, diagnostics, place);
+  REQUIRE(diagnostics.render() == "");
+  return result.value();
+}
+
+}  // namespace
+
+TEST_CASE("every key of a service file arrives in its field") {
+  domain::Service wanted;
+  wanted.name = "backend";
+  wanted.repo = "behindy3359/behindy-back";
+  wanted.branch = "release/1.0";
+  wanted.trigger = domain::Trigger::workflow_run;
+  wanted.workflows = {".github/workflows/ci.yml", ".github/workflows/e2e.yml"};
+  domain::GitSource git;
+  git.url = "git@github.com:behindy3359/behindy-back.git";
+  git.ssh_key = "/etc/deployctl/keys/backend";
+  git.ssh_known_hosts = "/etc/deployctl/known_hosts";
+  git.context = "./app";
+  git.dockerfile = "docker/Dockerfile";
+  git.target = "run";
+  git.args = {{"NODE_ENV", "production"}, {"VERSION", "${VERSION:-none}"}};
+  wanted.source.git = git;
+  wanted.source.image = "registry.example.com:5000/behindy/backend:{branch}-{sha}";
+  wanted.depends_on = {"llm"};
+  wanted.vars = {"/srv/behindy/.env", "/etc/deployctl/deploy.d/local.env"};
+  auto& container = wanted.container;
+  container.environment = {{"AI_SERVER_URL", "http://llm:8000"},
+                           {"SPRING_DATASOURCE_PASSWORD", "${DB_PASS}"},
+                           {"WORKERS", "4"},
+                           {"DEBUG", "no"},
+                           {"EMPTY", ""}};
+  container.command = {"java", "-jar", "/app/my app.jar", "--name", "${NAME:-a b}"};
+  container.entrypoint = {"/bin/tini", "--"};
+  container.user = "1000:1000";
+  container.working_dir = "/app";
+  container.volumes = {"uploads:/data", "/etc/localtime:/etc/localtime:ro", "${DIR:-/srv}:/srv"};
+  container.extra_hosts = {"host.docker.internal:host-gateway", "db:10.0.0.5"};
+  container.tmpfs = {"/tmp"};
+  container.restart = "on-failure:3";
+  container.log_driver = "json-file";
+  container.log_options = {{"max-size", "10m"}, {"max-file", "3"}};
+  container.labels = {{"team", "core"}, {"note", "a=b"}};
+  container.memory_bytes = 1610612736;
+  container.cpus = 0.5;
+  container.init = true;
+  container.stop_signal = "SIGQUIT";
+  container.stop_grace_period = 90s;
+  wanted.replicas = 2;
+  wanted.strategy = domain::StrategyKind::blue_green;
+  wanted.health.http = "/api/health?deep=1";
+  wanted.health.port = 8080;
+  wanted.health.expect_status = 204;
+  wanted.health.expect_json = {
+      {"/status", "\"UP\""}, {"/ready", "true"}, {"/count", "3"}, {"/text", "\"3\""}, {"/none", "null"}};
+  wanted.health.interval = 500ms;
+  wanted.health.timeout = 2s;
+  wanted.health.successes = 3;
+  wanted.health.deadline = 5min;
+  wanted.proxy.upstream = "backend";
+  wanted.proxy.port = 8080;
+  wanted.proxy.server_parameters = "max_fails=3 fail_timeout=10s";
+  wanted.proxy.directives = {"keepalive 32", "hash $request_uri consistent"};
+  wanted.drain = 0ms;
+  wanted.retain = 5;
+
+  auto read = read_service(data("service_complete.yaml"), "/etc/deployctl/deploy.d/backend.yaml");
+  // JSON first: where they differ it shows the field.
+  CHECK(to_json_value(read).dump(1) == to_json_value(wanted).dump(1));
+  CHECK(read == wanted);
+}
+
+TEST_CASE("a service file of three keys gets the defaults") {
+  domain::Service wanted;
+  wanted.name = "web";
+  wanted.trigger = domain::Trigger::manual;
+  wanted.source.image = "web:1";
+  CHECK(read_service("service: web\non: manual\nsource: { image: \"web:1\" }\n") == wanted);
+}
+
+TEST_CASE("a service file may be JSON, with tabs") {
+  auto service = read_service(
+      "{\n\t\"service\": \"web\",\n\t\"on\": \"manual\",\n\t\"source\": {\"image\": \"web\\u003a1\"}\n}\n");
+  CHECK(service.name == "web");
+  CHECK(service.source.image == "web:1");
+}
+
+TEST_CASE("health: docker and a health map without http both mean the image's HEALTHCHECK") {
+  const std::string begin = "service: web\non: manual\nsource: { image: web }\nproxy: { port: 80 }\n";
+  CHECK(read_service(begin + "health: docker\n").health.http == "");
+  auto health = read_service(begin + "health: { deadline: 10s }\n").health;
+  CHECK(health.http == "");
+  CHECK(health.deadline == 10s);
+}
+
+TEST_CASE("every key of agent.yaml arrives in its field, relative paths beside the file") {
+  config::AgentConfig wanted;
+  wanted.state = "/var/lib/elsewhere";
+  wanted.socket = {"/etc/deployctl/run/agent.sock", "deploy"};
+  wanted.services = "/etc/deployctl/services";
+  wanted.engine = "unix:///run/other.sock";
+  wanted.network = "internal";
+  wanted.routing = {"routes", "10.213.0.0/16"};
+  config::WebhookSettings webhook;
+  webhook.address = "::1";
+  webhook.port = 9010;
+  webhook.path = "/hooks/other";
+  webhook.secrets = {{"GITHUB_WEBHOOK_SECRET", ""}, {"", "/etc/deployctl/secret"}};
+  wanted.webhook = webhook;
+  wanted.nginx = {"my_nginx", "/srv/nginx/upstreams", 9999};
+  wanted.release = {0ms, 2min};
+  wanted.limits = {2, 3};
+  CHECK(read_agent(data("agent_complete.yaml"), "/etc/deployctl/agent.yaml") == wanted);
+}
+
+TEST_CASE("the least agent.yaml gets the defaults") {
+  auto agent = read_agent("network: shared\nproxy: { nginx: { container: nginx, upstreams: up } }\n",
+                          "/etc/deployctl/agent.yaml");
+  config::AgentConfig wanted;
+  wanted.network = "shared";
+  wanted.services = "/etc/deployctl/deploy.d";
+  wanted.nginx.container = "nginx";
+  wanted.nginx.upstreams = "/etc/deployctl/up";
+  CHECK(agent == wanted);
+  CHECK(agent.state == "/var/lib/deployctl");
+  CHECK(agent.socket.path == "/run/deployctl/deployd.sock");
+  CHECK(agent.release.settle == 5s);
+  CHECK_FALSE(agent.webhook.has_value());
+}
+
+TEST_CASE("the webhook listens on an address and port or on a unix socket") {
+  const std::string begin =
+      "network: shared\nproxy: { nginx: { container: nginx, upstreams: /up } }\nwebhook: { secrets: [ { env: S } ], "
+      "listen: ";
+  auto tcp = read_agent(begin + "127.0.0.1:0 }\n").webhook.value();
+  CHECK(tcp.address == "127.0.0.1");
+  CHECK(tcp.port == 0);
+  CHECK(tcp.path == "/hooks/github");
+  auto unix_socket = read_agent(begin + "unix:/run/deployctl/hooks/w.sock }\n").webhook.value();
+  CHECK(unix_socket.address == "");
+  CHECK(unix_socket.unix_socket == "/run/deployctl/hooks/w.sock");
+}
+
+TEST_CASE("all errors of a file are reported at once") {
+  CHECK(service_errors(data("service_broken.yaml")) == data("service_broken.txt"));
+  CHECK(service_errors(data("service_broken_otherwise.yaml")) == data("service_broken_otherwise.txt"));
+  CHECK(agent_errors(data("agent_broken.yaml")) == data("agent_broken.txt"));
+}
+
+TEST_CASE("single errors of a service file") {
+  const std::string begin = "service: web\non: manual\n";
+  auto [rest, wanted] = GENERATE(table<std::string, std::string>({
+      {"source: {}\n",
+       "s.yaml:3:9: error: `source` has neither `git` nor `image`\n"
+       "  source: {}\n"
+       "          ^\n"
+       "  hint: name the repository to build from, or the image to pull, or both\n"},
+      {"source: { git: { url: https://me:secret@github.com/a/b } }\n",
+       "s.yaml:3:23: error: `source.git.url` must not hold a user or a password\n"
+       "  source: { git: { url: https://me:secret@github.com/a/b } }\n"
+       "                        ^\n"
+       "  hint: name an environment variable of the agent under `token_env`\n"},
+      {"source: { git: { url: /srv/repo } }\n",
+       "s.yaml:3:23: error: `source.git.url` must be a git URL\n"
+       "  source: { git: { url: /srv/repo } }\n"
+       "                        ^\n"
+       "  hint: https://, ssh://, git@host:owner/name.git or file:///path\n"},
+      {"source: { git: { url: https://github.com/a/b, ssh_key: /k } }\n",
+       "s.yaml:3:56: error: `source.git.ssh_key` needs an SSH url\n"
+       "  source: { git: { url: https://github.com/a/b, ssh_key: /k } }\n"
+       "                                                         ^\n"
+       "  hint: remove it\n"},
+      {"source: { image: \"a b\" }\n",
+       "s.yaml:3:18: error: `source.image` must be an image reference without blanks\n"
+       "  source: { image: \"a b\" }\n"
+       "                   ^\n"
+       "  hint: e.g. owner/name:{sha}\n"},
+      {"source: { image: a }\nhealth: { http: / }\n",
+       "s.yaml:4:17: error: `health.http` needs a port\n"
+       "  health: { http: / }\n"
+       "                  ^\n"
+       "  hint: set `health.port`, or `proxy.port` for a service that takes traffic\n"},
+      {"source: { image: a }\nhealth: { port: 80, deadline: 1s }\n",
+       "s.yaml:4:17: error: `health.port` needs `health.http`\n"
+       "  health: { port: 80, deadline: 1s }\n"
+       "                  ^\n"
+       "  hint: without it the image's own HEALTHCHECK is asked\n"},
+      {"source: { image: a }\nhealth: { http: \"/a\\nb\", port: 80 }\n",
+       "s.yaml:4:17: error: `health.http` must be a path without blanks, line breaks, `#`, `;`, `{` and `}`\n"
+       "  health: { http: \"/a\\nb\", port: 80 }\n"
+       "                  ^\n"
+       "  hint: write them as %20 and so on\n"},
+      {"source: { image: a }\ncontainer: { environment: { 이름: 서버, X: [1] } }\n",
+       "s.yaml:4:40: error: `container.environment.X` must be a text, not a list\n"
+       "  container: { environment: { 이름: 서버, X: [1] } }\n"
+       "                                             ^\n"},
+      {"source: { image: a }\ncontainer: { user: $, working_dir: \"${1}\", command: \"${A!b}\" }\n",
+       "s.yaml:4:20: error: `container.user` has a `$` that begins no variable\n"
+       "  container: { user: $, working_dir: \"${1}\", command: \"${A!b}\" }\n"
+       "                     ^\n"
+       "  hint: write ${NAME}, ${NAME:-default} or ${NAME:?message}; $$ is a dollar sign\n"
+       "s.yaml:4:36: error: `container.working_dir` has a `${` that no variable's name follows\n"
+       "  container: { user: $, working_dir: \"${1}\", command: \"${A!b}\" }\n"
+       "                                     ^\n"
+       "  hint: write ${NAME}, ${NAME:-default} or ${NAME:?message}; $$ is a dollar sign\n"
+       "s.yaml:4:53: error: `container.command` has something after the name of the variable A that has no meaning "
+       "there\n"
+       "  container: { user: $, working_dir: \"${1}\", command: \"${A!b}\" }\n"
+       "                                                      ^\n"
+       "  hint: write ${NAME}, ${NAME:-default} or ${NAME:?message}; $$ is a dollar sign\n"},
+  }));
+  CHECK(service_errors(begin + rest) == wanted);
+}
+
+TEST_CASE("text for Nginx cannot leave its directive") {
+  auto text = GENERATE(as<std::string>(), "a; b", "a { b", "a } b", "a\\nb", "a # b", "a \\\" b", "a ' b", "a \\\\");
+  auto begin = "service: web\non: manual\nsource: { image: a }\n";
+  CAPTURE(text);
+  CHECK(service_errors(begin + ("proxy: { port: 1, server_parameters: \"" + text + "\" }\n")).find("must not hold") !=
+        std::string::npos);
+  CHECK(service_errors(begin + ("proxy: { port: 1, directives: [\"" + text + "\"] }\n")).find("must not hold") !=
+        std::string::npos);
+  CHECK(service_errors(begin + ("proxy: { port: 1, upstream: \"" + text + "\" }\n")).find("lower-case letters") !=
+        std::string::npos);
+}
+
+TEST_CASE("names of services keep to what hosts, containers and Nginx take") {
+  auto errors = [](const std::string& name) {
+    return service_errors("{ service: \"" + name + "\", on: manual, source: { image: a } }");
+  };
+  CHECK(errors("a1") == "");
+  CHECK(errors("a" + std::string(40, '-')) == "");
+  for (const auto* name : {"a", "-ab", "Ab", "a_b", "a.b", "a b", "a\\n"}) {
+    CAPTURE(name);
+    CHECK(errors(name).find("`service` must have 2 to 41") != std::string::npos);
+  }
+  CHECK(errors(std::string(42, 'a')).find("`service` must have 2 to 41") != std::string::npos);
+}
+
+TEST_CASE("an empty list of secrets and a missing one are errors") {
+  const std::string begin = "network: shared\nproxy: { nginx: { container: nginx, upstreams: /up } }\n";
+  CHECK(agent_errors(begin + "webhook: { listen: 127.0.0.1:1, secrets: [] }\n") ==
+        "agent.yaml:3:42: error: `webhook.secrets` is empty\n"
+        "  webhook: { listen: 127.0.0.1:1, secrets: [] }\n"
+        "                                           ^\n"
+        "  hint: without a secret anybody could deploy: e.g. [ { env: GITHUB_WEBHOOK_SECRET } ]\n");
+  CHECK(agent_errors(begin + "webhook: { listen: 127.0.0.1:1 }\n") ==
+        "agent.yaml:3:10: error: `webhook` misses the required key `secrets`\n"
+        "  webhook: { listen: 127.0.0.1:1 }\n"
+        "           ^\n"
+        "  hint: e.g. secrets: [ { env: GITHUB_WEBHOOK_SECRET } ]\n");
+}
+
+TEST_CASE("the shared network and the routing network are two") {
+  CHECK(agent_errors("network: deployctl\nproxy: { nginx: { container: nginx, upstreams: /up } }\n") ==
+        "agent.yaml:1:10: error: `network` is the routing network, too\n"
+        "  network: deployctl\n"
+        "           ^\n"
+        "  hint: `routing.network` is one of deployctl's own: give it another name\n");
+}
