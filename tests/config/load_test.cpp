@@ -98,7 +98,7 @@ TEST_CASE("errors of all files, and between them, come at once") {
         "DIR/deploy.d/3.yaml:1:66: error: services depend on each other in a circle: three -> three\n"
         "  { service: three, on: manual, source: { image: a }, depends_on: [three], proxy: { port: 9145, upstream: web "
         "} }\n"
-        "                                                                    ^\n"
+        "                                                                   ^\n"
         "  hint: remove one of these from `depends_on`\n"
         "DIR/deploy.d/3.yaml:1:89: error: `proxy.port` is Nginx's marker port 9145\n"
         "  { service: three, on: manual, source: { image: a }, depends_on: [three], proxy: { port: 9145, upstream: web "
