@@ -2,6 +2,7 @@
 
 #include <git2.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <array>
@@ -148,6 +149,8 @@ FetchLine fetch(const FetchJob& job, std::ostream& out) {
 
 int git_fetch_main(std::istream& in, std::ostream& out) {
   ::signal(SIGBUS, end_on_bus_error);
+  // If the agent is killed, the next one must find nobody at work in the mirror.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   std::string text;
   std::getline(in, text);
   FetchLine outcome;

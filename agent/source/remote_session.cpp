@@ -31,6 +31,19 @@ std::optional<HostKeyKind> host_key_kind(git_cert_ssh_raw_type_t type) {
   }
 }
 
+// Exceptions must not pass through libgit2, which is C: what is thrown becomes the refusal.
+template <class F>
+int guarded(std::optional<Error>& refusal, F call) {
+  try {
+    return call();
+  } catch (const Error& error) {
+    refusal = error;
+  } catch (const std::exception& error) {
+    refusal = Error(ErrorKind::failed, error.what());
+  }
+  return GIT_EUSER;
+}
+
 bool contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
 }  // namespace
@@ -54,19 +67,6 @@ Error RemoteSession::about(ErrorKind kind, const std::string& what) const {
 int RemoteSession::refuse(ErrorKind kind, const std::string& what) {
   refusal_ = about(kind, what);
   git_error_set_str(GIT_ERROR_CALLBACK, what.c_str());
-  return GIT_EUSER;
-}
-
-// Exceptions must not pass through libgit2, which is C: what is thrown becomes the refusal.
-template <class F>
-static int guarded(std::optional<Error>& refusal, F&& call) {
-  try {
-    return call();
-  } catch (const Error& error) {
-    refusal = error;
-  } catch (const std::exception& error) {
-    refusal = Error(ErrorKind::failed, error.what());
-  }
   return GIT_EUSER;
 }
 
