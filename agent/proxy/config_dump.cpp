@@ -158,6 +158,8 @@ void read_section(std::string_view text, ConfigDump& dump) {
 
 ConfigDump read_dump(std::string_view output) {
   ConfigDump dump;
+  // What nginx says before the first file.
+  dump.complete = output.substr(0, output.find(section_mark)).find("test is successful") != std::string_view::npos;
   auto start = output.starts_with(section_mark) ? 0 : output.find("\n# configuration file ");
   while (start != std::string_view::npos) {
     const auto body = output.find('\n', start + 1);

@@ -17,6 +17,7 @@ struct ConfigDump {
   std::set<std::uint16_t> wildcard_ports;  // of the users' own servers that listen on every IPv4 address
   std::set<std::uint16_t> address_ports;   // of those that listen on single addresses only
   bool has_own_files = false;              // a file of ours is included
+  bool complete = false;                   // false: the beginning was cut off, so ports and times may be missing
 };
 
 /// Reads the output of a successful `nginx -T`. A dump that is cut off gives what is there.

@@ -21,8 +21,6 @@ constexpr milliseconds retire_margin{1000};
 constexpr int answers_wanted = 3;
 /// Old answers were seen among new ones for up to 105 ms; without workers to compare, ask for longer than that.
 constexpr int answers_wanted_alone = 15;
-/// The engine keeps 64 KiB of a program's output, so a longer dump may lack what we look for.
-constexpr std::size_t whole_dump_bytes_max = 60 * 1024;
 
 }  // namespace
 
@@ -135,6 +133,10 @@ FileMap Nginx::render(const std::vector<ports::Route>& routes, const std::string
                            settings_.address,
                            facts_->dump.wildcard_ports,
                            facts_->dump.address_ports};
+  if (!facts_->dump.complete) {
+    // The users may listen anywhere: stay on the address that is ours alone.
+    for (const auto& route : routes) input.address_ports.insert(route.settings.port);
+  }
   return render_upstream_files(input);
 }
 
@@ -168,8 +170,8 @@ Task<void> Nginx::make(Change* change, ports::SwitchReport* report) {
     change->refusal = trim(test.output);
     throw Error(ErrorKind::invalid, "");  // the words depend on whether the previous files pass: throw_failure()
   }
-  if (test.output.size() < whole_dump_bytes_max &&
-      test.output.find(generation_line(change->generation)) == std::string::npos) {
+  auto dump = read_dump(test.output);
+  if (dump.complete && test.output.find(generation_line(change->generation)) == std::string::npos) {
     throw Error(
         ErrorKind::invalid,
         fmt::format("Nginx in container {} does not read the folder {}: mount it into the container (the folder, not "
@@ -177,7 +179,7 @@ Task<void> Nginx::make(Change* change, ports::SwitchReport* report) {
                     "\"include /etc/nginx/upstreams/*.conf;\"",
                     settings_.container, folder_.path().string()));
   }
-  facts_->dump = read_dump(test.output);
+  facts_->dump = std::move(dump);
   idle_connections_live_ =
       std::max(idle_connections_live_, facts_->dump.keepalive_min_timeout.value_or(milliseconds{0}));
 
@@ -187,9 +189,10 @@ Task<void> Nginx::make(Change* change, ports::SwitchReport* report) {
   const auto emergency = co_await container_.last_emergency(change->container.id);
   throw Error(
       ErrorKind::timed_out,
-      fmt::format("Nginx in container {} was told to reload and did not prove the new configuration within {}: {}{}",
-                  settings_.container, human_duration(settings_.proof_deadline), proof.seen,
-                  emergency.empty() ? "" : "; the newest emergency in its log: " + emergency));
+      fmt::format(
+          "Nginx in container {} was told to reload and did not prove the new configuration within {:g} s: {}{}",
+          settings_.container, static_cast<double>(settings_.proof_deadline.count()) / 1000.0, proof.seen,
+          emergency.empty() ? "" : "; the newest emergency in its log: " + emergency));
 }
 
 Task<Nginx::Proof> Nginx::reload_and_prove(ports::Container container, std::optional<std::string> generation,

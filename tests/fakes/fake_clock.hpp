@@ -31,18 +31,14 @@ class FakeClock final : public ports::Clock {
   /// Sleepers wake in the order of their times, and of their calls where those are equal.
   Task<void> sleep_for(std::chrono::milliseconds duration) override {
     auto executor = co_await asio::this_coro::executor;
-    Sleeper sleeper{asio::steady_timer(executor, asio::steady_timer::time_point::max()), false};
     if (duration <= std::chrono::milliseconds{0}) {
       co_await asio::post(executor, asio::use_awaitable);
       co_return;
     }
-    const auto place = sleepers_.emplace(elapsed_ + duration, &sleeper);
+    Sleeper sleeper(sleepers_, executor, elapsed_ + duration);
     boost::system::error_code error;
     co_await sleeper.timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
-    if (sleeper.due) co_return;
-    // Cancelled: nobody took it out of the map.
-    sleepers_.erase(place);
-    throw boost::system::system_error(error ? error : asio::error::operation_aborted);
+    if (!sleeper.due) throw boost::system::system_error(error ? error : asio::error::operation_aborted);
   }
 
   Duration elapsed() const noexcept { return elapsed_; }
@@ -55,9 +51,7 @@ class FakeClock final : public ports::Clock {
     elapsed_ = sleepers_.begin()->first;
     while (!sleepers_.empty() && sleepers_.begin()->first == elapsed_) {
       Sleeper* sleeper = sleepers_.begin()->second;
-      sleepers_.erase(sleepers_.begin());
-      sleeper->due = true;
-      sleeper->timer.cancel();
+      sleeper->wake();
     }
     return true;
   }
@@ -73,12 +67,30 @@ class FakeClock final : public ports::Clock {
   }
 
  private:
+  /// One call of sleep_for; it leaves the others when it wakes, is cancelled, or its coroutine is destroyed.
   struct Sleeper {
+    using All = std::multimap<Duration, Sleeper*>;
+    Sleeper(All& all, const asio::any_io_executor& executor, Duration until)
+        : timer(executor, asio::steady_timer::time_point::max()), all_(all), place_(all.emplace(until, this)) {}
+    Sleeper(const Sleeper&) = delete;
+    ~Sleeper() {
+      if (!due) all_.erase(place_);
+    }
+    void wake() {
+      all_.erase(place_);
+      due = true;
+      timer.cancel();
+    }
     asio::steady_timer timer;
-    bool due;
+    bool due = false;
+
+   private:
+    All& all_;
+    All::iterator place_;
   };
+
   Duration elapsed_{0};
-  std::multimap<Duration, Sleeper*> sleepers_;
+  Sleeper::All sleepers_;
 };
 
 /// Runs a coroutine to its end in virtual time: whenever nothing is ready, the clock moves to the next sleeper. Where

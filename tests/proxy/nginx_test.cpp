@@ -1,0 +1,360 @@
+#include "agent/proxy/nginx.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+#include <fstream>
+
+#include "tests/fakes/run.hpp"
+#include "tests/fakes/temp_dir.hpp"
+#include "tests/proxy/simulated_nginx.hpp"
+
+namespace deploy::proxy {
+namespace {
+
+using std::chrono::milliseconds;
+
+ports::Route backend(const std::string& address) {
+  ports::Route route;
+  route.service = "backend";
+  route.settings.upstream = "backend";
+  route.settings.port = 8080;
+  route.targets = {{address, 8080}};
+  return route;
+}
+
+struct World {
+  tests::TempDir folder;
+  tests::FakeClock clock;
+  SimulatedNginx engine{clock, folder.path()};
+  std::optional<Nginx> nginx;
+
+  World() { start_agent(); }
+  void start_agent() {
+    NginxSettings settings{"nginx",        folder.path(),     19010,       "deployctl",
+                           "10.213.176.2", "10.213.176.0/22", {"backend"}, milliseconds(10000)};
+    nginx.emplace(engine, clock, settings, [this] { return engine.ask_marker(); });
+  }
+  ports::SwitchReport apply(std::vector<ports::Route> routes) {
+    return tests::run_virtual(clock, nginx->apply(std::move(routes)));
+  }
+  Error error_of_apply(std::vector<ports::Route> routes) {
+    return tests::error_of([&] { apply(std::move(routes)); });
+  }
+  bool wait_retired(milliseconds limit) { return tests::run_virtual(clock, nginx->wait_retired_workers(limit)); }
+  void write(const std::string& name, const std::string& content) { std::ofstream(folder / name) << content; }
+  std::string read(const std::string& name) const {
+    std::ifstream file(folder / name);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  bool exists(const std::string& name) const { return std::filesystem::exists(folder / name); }
+  int accepting() const {
+    return static_cast<int>(
+        std::count_if(engine.processes_now.begin(), engine.processes_now.end(),
+                      [](const auto& process) { return process.title == "nginx: worker process"; }));
+  }
+};
+
+TEST_CASE("a switch is proved by the marker and by the workers that are left") {
+  World world;
+  const auto report = world.apply({backend("10.213.176.10")});
+  CHECK(report.changed);
+  CHECK(report.test == milliseconds(95));
+  // Not before the last old worker stopped accepting, 105 ms after the signal; soon after that.
+  CHECK(report.prove >= milliseconds(105));
+  CHECK(report.prove < milliseconds(200));
+  CHECK(world.accepting() == 1);
+  CHECK(world.engine.loaded_generation == generation_in(world.engine.files()));
+  CHECK(world.engine.count("HUP") == 1);
+  CHECK_FALSE(world.exists(".deployctl-previous.json"));
+}
+
+TEST_CASE("matching answers alone are no proof while an old worker accepts") {
+  World world;
+  world.engine.old_until = std::chrono::seconds(3);
+  world.engine.new_after = milliseconds(0);
+  CHECK(world.apply({backend("10.213.176.10")}).prove >= milliseconds(3000));
+}
+
+TEST_CASE("the container is connected once, and again where a name is missing") {
+  World world;
+  const auto first = world.apply({backend("10.213.176.10")});
+  CHECK(first.notes ==
+        std::vector<std::string>{
+            "connected the container nginx to the network deployctl as 10.213.176.2 with the names backend"});
+  CHECK(world.apply({backend("10.213.176.11")}).notes.empty());
+  auto llm = backend("10.213.176.12");
+  llm.service = "llm";
+  llm.settings.upstream = "";
+  llm.settings.port = 8000;
+  world.apply({backend("10.213.176.11"), llm});
+  std::vector<std::string> connections;
+  for (const auto& call : world.engine.calls) {
+    if (call.find("connect") != std::string::npos) connections.push_back(call);
+  }
+  CHECK(connections == std::vector<std::string>{"connect deployctl 10.213.176.2 backend", "disconnect deployctl",
+                                                "connect deployctl 10.213.176.2 backend llm"});
+}
+
+TEST_CASE("the same routes again need no reload, also for an agent that has just started") {
+  World world;
+  world.apply({backend("10.213.176.10")});
+  world.start_agent();
+  const auto report = world.apply({backend("10.213.176.10")});
+  CHECK_FALSE(report.changed);
+  CHECK(report.prove >= milliseconds(105));
+  CHECK(world.engine.count("HUP") == 1);
+}
+
+TEST_CASE("the same files that Nginx has not loaded are loaded") {
+  World world;
+  world.apply({backend("10.213.176.10")});
+  world.engine.loaded_generation = "1";
+  CHECK(world.apply({backend("10.213.176.10")}).changed);
+  CHECK(world.engine.count("HUP") == 2);
+}
+
+TEST_CASE("generations grow, also when the clock went back") {
+  World world;
+  world.apply({backend("10.213.176.10")});
+  const auto text = world.read("deployctl.conf");
+  const auto old = generation_in(world.engine.files()).value();
+  const auto from = text.find(old);
+  std::string later = text;
+  later.replace(from, old.size(), "9000000000000");
+  world.write("deployctl.conf", later);
+  world.apply({backend("10.213.176.10")});
+  CHECK(generation_in(world.engine.files()) == "9000000000001");
+}
+
+TEST_CASE("foreign files stay, ours that are not wanted any more go") {
+  World world;
+  world.write("users.conf", "upstream users { server 10.0.0.1; }\n");
+  world.write("gone.conf", std::string(file_header) + "upstream gone { server 10.0.0.1; }\n");
+  world.apply({backend("10.213.176.10")});
+  CHECK(world.exists("users.conf"));
+  CHECK_FALSE(world.exists("gone.conf"));
+  CHECK(world.exists("backend.conf"));
+}
+
+TEST_CASE("a foreign file with an upstream's name is left alone") {
+  World world;
+  world.write("backend.conf", "upstream backend { server 10.0.0.1; }\n");
+  const auto error = world.error_of_apply({backend("10.213.176.10")});
+  CHECK(error.kind() == ErrorKind::conflict);
+  CHECK(error.message() ==
+        (world.folder / "backend.conf").string() +
+            " was not written by deployctl and is left alone; move its settings to the service's file in "
+            "deploy.d and remove it; the previous upstream files are back");
+  CHECK(world.read("backend.conf") == "upstream backend { server 10.0.0.1; }\n");
+  CHECK_FALSE(world.exists("deployctl.conf"));
+  CHECK(world.engine.count("HUP") == 0);
+}
+
+TEST_CASE("a refused file is taken back before Nginx is signalled") {
+  World world;
+  world.apply({backend("10.213.176.10")});
+  const auto before = world.engine.files();
+  world.engine.refused_word = "kepalive";
+  auto bad = backend("10.213.176.11");
+  bad.settings.directives = {"kepalive 32"};
+  const auto error = world.error_of_apply({bad});
+  CHECK(error.kind() == ErrorKind::invalid);
+  CHECK(error.message() ==
+        "nginx -t in container nginx refuses the new upstream files; the previous upstream files are back: nginx: "
+        "[emerg] unknown "
+        "directive \"kepalive\"\nnginx: configuration file /etc/nginx/nginx.conf test failed");
+  CHECK(world.engine.files() == before);
+  CHECK(world.engine.count("HUP") == 1);
+}
+
+TEST_CASE("a configuration that was broken before is told apart from a refused file") {
+  const std::string wanted =
+      "the configuration of Nginx in container nginx was broken before this change, and nothing was switched; repair "
+      "it until "
+      "nginx -t accepts it: nginx: [emerg] unexpected \"}\" in /etc/nginx/nginx.conf:7\n"
+      "nginx: configuration file /etc/nginx/nginx.conf test failed";
+  World world;
+  SECTION("before the first change") {
+    world.engine.broken = "nginx: [emerg] unexpected \"}\" in /etc/nginx/nginx.conf:7";
+    CHECK(world.error_of_apply({backend("10.213.176.10")}).message() == wanted);
+    CHECK(world.engine.files().empty());
+  }
+  SECTION("between two changes") {
+    world.apply({backend("10.213.176.10")});
+    const auto before = world.engine.files();
+    world.engine.broken = "nginx: [emerg] unexpected \"}\" in /etc/nginx/nginx.conf:7";
+    CHECK(world.error_of_apply({backend("10.213.176.11")}).message() == wanted);
+    CHECK(world.engine.files() == before);
+  }
+}
+
+TEST_CASE("a folder that is not included is noticed before Nginx is signalled") {
+  World world;
+  world.engine.included = false;
+  const auto error = world.error_of_apply({backend("10.213.176.10")});
+  CHECK(error.kind() == ErrorKind::invalid);
+  CHECK(error.message() ==
+        "Nginx in container nginx does not read the folder " + world.folder.path().string() +
+            ": mount it into the container (the folder, not single files) and add an include of its *.conf files "
+            "inside http {} "
+            "of nginx.conf, e.g. \"include /etc/nginx/upstreams/*.conf;\"; the previous upstream files are back");
+  CHECK(world.engine.files().empty());
+  CHECK(world.engine.count("HUP") == 0);
+}
+
+TEST_CASE("without a proof the previous files are put back and proved") {
+  World world;
+  world.apply({backend("10.213.176.10")});
+  const auto before = world.engine.files();
+  const auto old = generation_in(before).value();
+  world.engine.failing_reloads = 1;
+  const auto error = world.error_of_apply({backend("10.213.176.11")});
+  CHECK(error.kind() == ErrorKind::timed_out);
+  CHECK(
+      error.message() ==
+      "Nginx in container nginx was told to reload and did not prove the new configuration within 10 s: the marker at "
+      "10.213.176.2:19010 still answers with generation " +
+          old +
+          "; the newest emergency in its log: [emerg] bind() to 0.0.0.0:8000 failed; the previous upstream files are "
+          "back "
+          "and loaded");
+  CHECK(world.engine.files() == before);
+  CHECK(world.engine.loaded_generation == old);
+}
+
+TEST_CASE("a proof that fails for the previous files, too, is said") {
+  World world;
+  world.apply({backend("10.213.176.10")});
+  const auto before = world.engine.files();
+  world.engine.old_until = std::chrono::seconds(100);
+  const auto error = world.error_of_apply({backend("10.213.176.11")});
+  CHECK(error.kind() == ErrorKind::timed_out);
+  CHECK(error.message().find(
+            "; the previous upstream files are back, but Nginx does not prove that it has loaded them: ") !=
+        std::string::npos);
+  CHECK(world.engine.files() == before);
+}
+
+TEST_CASE("a container that is missing, stopped or not Nginx is refused with what to do") {
+  World world;
+  SECTION("missing") {
+    world.engine.missing_container.reset();
+    const auto error = world.error_of_apply({});
+    CHECK(error.kind() == ErrorKind::not_found);
+    CHECK(error.message() ==
+          "there is no Nginx container called nginx; start it, or correct proxy.nginx.container in agent.yaml");
+  }
+  SECTION("stopped") {
+    world.engine.container.state = "exited";
+    const auto error = world.error_of_apply({});
+    CHECK(error.kind() == ErrorKind::unreachable);
+    CHECK(error.message() == "the Nginx container nginx is exited, not running; start it with: docker start nginx");
+  }
+  SECTION("not Nginx") {
+    world.engine.processes_now = {
+        {100, 1, "/usr/bin/supervisord"}, {101, 100, "sh"}, {102, 101, "nginx: master process nginx"}};
+    CHECK(world.error_of_apply({}).message() ==
+          "the first process of container nginx is \"/usr/bin/supervisord\" and not Nginx's master process, so it "
+          "cannot be told "
+          "to reload; run Nginx as the container's own command (nginx -g \"daemon off;\")");
+  }
+}
+
+TEST_CASE("Nginx below a small init is Nginx") {
+  World world;
+  world.engine.container.pid = 50;
+  world.engine.processes_now[0].parent = 50;
+  world.engine.processes_now.push_back({50, 1, "/sbin/docker-init -- nginx"});
+  CHECK(world.apply({backend("10.213.176.10")}).changed);
+}
+
+TEST_CASE("the test reads the configuration that the running Nginx reads") {
+  World world;
+  world.engine.processes_now[0].title = "nginx: master process nginx -c /srv/n.conf -g daemon off;";
+  world.apply({backend("10.213.176.10")});
+  CHECK(world.engine.count("nginx -T -c /srv/n.conf") == 2);
+}
+
+TEST_CASE("what a reload costs here is said") {
+  World world;
+  SECTION("too old for keepalive_min_timeout") {
+    world.engine.version_line = "nginx version: nginx/1.22.1";
+    CHECK(world.apply({backend("10.213.176.10")}).notes.back() ==
+          "nginx/1.22.1 closes idle keep-alive connections at every reload, which can cost a request that is on its "
+          "way; Nginx "
+          "1.27.4 or later with \"keepalive_min_timeout 5s;\" inside http {} does not");
+  }
+  SECTION("not set") {
+    world.engine.users_config = "http { server { listen 80; } }";
+    CHECK(world.apply({backend("10.213.176.10")}).notes.back() ==
+          "Nginx closes idle keep-alive connections at every reload, which can cost a request that is on its way; add "
+          "\"keepalive_min_timeout 5s;\" inside http {}");
+  }
+}
+
+TEST_CASE("an interrupted change is finished by the same routes") {
+  World world;
+  world.apply({backend("10.213.176.10")});
+  const auto old = world.engine.files();
+  // Killed between the rename of the files and the signal.
+  world.apply({backend("10.213.176.11")});
+  UpstreamFolder(world.folder.path()).remember(old);
+  world.engine.loaded_generation = generation_in(old).value();
+  world.start_agent();
+  CHECK(world.apply({backend("10.213.176.11")}).changed);
+  CHECK(world.engine.loaded_generation == generation_in(world.engine.files()));
+  CHECK_FALSE(world.exists(".deployctl-previous.json"));
+}
+
+TEST_CASE("files that an interrupted change left, and that Nginx refuses, do not block the next change") {
+  World world;
+  world.apply({backend("10.213.176.10")});
+  UpstreamFolder(world.folder.path()).remember(world.engine.files());
+  world.write("backend.conf", std::string(file_header) + "upstream backend { kepalive 3; }\n");
+  world.engine.refused_word = "kepalive";
+  world.start_agent();
+  CHECK(world.apply({backend("10.213.176.11")}).changed);
+  CHECK(world.read("backend.conf").find("10.213.176.11:8080") != std::string::npos);
+}
+
+TEST_CASE("a port of the users' servers is known from their configuration") {
+  World world;
+  world.engine.users_config = "http { server { listen 8080; } }";
+  world.apply({backend("10.213.176.10")});
+  CHECK(world.read("deployctl.conf").find("listen 8080;") == std::string::npos);
+  CHECK(world.read("deployctl.conf").find("proxy_pass http://deployctl-port.8080;") != std::string::npos);
+}
+
+TEST_CASE("workers are retired when they are gone") {
+  World world;
+  world.apply({backend("10.213.176.10")});
+  const auto start = world.clock.elapsed();
+  world.engine.end_old_workers();
+  CHECK(world.wait_retired(milliseconds(20000)));
+  CHECK(world.clock.elapsed() == start);
+}
+
+TEST_CASE("workers are retired when no idle connection of theirs can be left") {
+  World world;  // keepalive_min_timeout 5s
+  world.apply({backend("10.213.176.10")});
+  const auto start = world.clock.elapsed();
+  CHECK(world.wait_retired(milliseconds(20000)));
+  CHECK(world.clock.elapsed() - start >= milliseconds(5900));
+  CHECK(world.clock.elapsed() - start <= milliseconds(6200));
+}
+
+TEST_CASE("waiting for workers has a limit") {
+  World world;
+  world.apply({backend("10.213.176.10")});
+  const auto start = world.clock.elapsed();
+  CHECK_FALSE(world.wait_retired(milliseconds(2000)));
+  CHECK(world.clock.elapsed() - start == milliseconds(2000));
+}
+
+TEST_CASE("a container that does not run has no workers left") {
+  World world;
+  world.engine.container.state = "exited";
+  CHECK(world.wait_retired(milliseconds(0)));
+}
+
+}  // namespace
+}  // namespace deploy::proxy

@@ -1,0 +1,142 @@
+#include "agent/proxy/upstream_file.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+#include <fstream>
+#include <sstream>
+
+#include "tests/fakes/run.hpp"
+
+namespace deploy::proxy {
+namespace {
+
+ports::Route route(std::string service, std::string upstream, std::uint16_t port,
+                   std::vector<ports::Endpoint> targets) {
+  ports::Route result;
+  result.service = std::move(service);
+  result.settings.upstream = std::move(upstream);
+  result.settings.port = port;
+  result.targets = std::move(targets);
+  return result;
+}
+
+UpstreamFilesInput input(std::vector<ports::Route> routes) {
+  UpstreamFilesInput result;
+  result.routes = std::move(routes);
+  result.generation = "1700000000001";
+  result.marker_port = 19010;
+  result.routing_subnet = "10.213.176.0/22";
+  result.nginx_address = "10.213.176.2";
+  return result;
+}
+
+/// Golden files are rewritten with DEPLOY_UPDATE_GOLDEN=1; read the difference before you commit it.
+void compare_with_golden(const std::string& name, const std::string& text) {
+  const std::string path = std::string(DEPLOY_TEST_DATA) + "/" + name;
+  if (std::getenv("DEPLOY_UPDATE_GOLDEN") != nullptr) std::ofstream(path) << text;
+  std::ifstream file(path);
+  std::ostringstream wanted;
+  wanted << file.rdbuf();
+  CHECK(text == wanted.str());
+}
+
+int count(const std::string& text, const std::string& part) {
+  int found = 0;
+  for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++found;
+  return found;
+}
+
+TEST_CASE("an upstream keeps the user's parameters and directives") {
+  auto backend = route("backend", "backend_pool", 8080, {{"10.213.176.10", 8080}, {"10.213.176.11", 8080}});
+  backend.settings.server_parameters = "max_fails=3 fail_timeout=10s";
+  backend.settings.directives = {"least_conn", "keepalive 32"};
+  const auto files = render_upstream_files(input({backend}));
+  CHECK(files.at("backend_pool.conf") ==
+        "# Written by deployctl. Changes made here are lost.\n"
+        "# Service backend, for traffic from outside.\n"
+        "upstream backend_pool {\n"
+        "    server 10.213.176.10:8080 max_fails=3 fail_timeout=10s;\n"
+        "    server 10.213.176.11:8080 max_fails=3 fail_timeout=10s;\n"
+        "    least_conn;\n"
+        "    keepalive 32;\n"
+        "}\n");
+}
+
+TEST_CASE("an upstream without targets is one that loads and answers 502") {
+  const auto files = render_upstream_files(input({route("backend", "backend", 8080, {})}));
+  CHECK(files.at("backend.conf") ==
+        "# Written by deployctl. Changes made here are lost.\n"
+        "# Service backend, for traffic from outside.\n"
+        "upstream backend {\n"
+        "    server 127.0.0.1:1 down;  # no target: answered 502\n"
+        "}\n");
+}
+
+TEST_CASE("the internal file of one service on a port of its own") {
+  const auto files = render_upstream_files(input({route("llm", "", 8000, {{"10.213.176.12", 8000}})}));
+  CHECK(files.size() == 1);
+  compare_with_golden("one_service.conf", files.at("deployctl.conf"));
+}
+
+TEST_CASE("the internal file of services that share ports with each other and with the users' servers") {
+  auto shared = input({route("backend", "backend", 8080, {{"10.213.176.10", 8080}}), route("llm", "", 8080, {}),
+                       route("frontend", "frontend", 80, {{"10.213.176.11", 80}}), route("mailer", "", 0, {})});
+  shared.wildcard_ports = {80};
+  const auto files = render_upstream_files(shared);
+  CHECK(files.size() == 3);
+  compare_with_golden("shared_ports.conf", files.at("deployctl.conf"));
+}
+
+TEST_CASE("a port is listened on once for every address, and never where the users listen on it") {
+  auto all =
+      input({route("a", "", 8080, {}), route("b", "", 8080, {}), route("c", "", 80, {}), route("d", "", 9000, {})});
+  all.wildcard_ports = {80};
+  all.address_ports = {9000};
+  const auto text = render_upstream_files(all).at("deployctl.conf");
+  CHECK(count(text, "listen 8080;") == 1);
+  CHECK(count(text, "listen 80;") == 0);
+  CHECK(count(text, "listen 9000;") == 0);
+  CHECK(count(text, "listen 10.213.176.2:8080 default_server;") == 1);
+  CHECK(count(text, "listen 10.213.176.2:80 default_server;") == 1);
+  CHECK(count(text, "listen 10.213.176.2:9000 default_server;") == 1);
+}
+
+TEST_CASE("a service without traffic has no server") {
+  const auto files = render_upstream_files(input({route("mailer", "", 0, {{"10.213.176.10", 0}})}));
+  CHECK(files.size() == 1);
+  CHECK(files.at("deployctl.conf").find("mailer") == std::string::npos);
+}
+
+TEST_CASE("the generation can be read back") {
+  const auto files = render_upstream_files(input({}));
+  CHECK(generation_in(files) == "1700000000001");
+  CHECK(generation_in(FileMap{}) == std::nullopt);
+  CHECK(generation_in(FileMap{{"deployctl.conf", "server {}\n"}}) == std::nullopt);
+}
+
+TEST_CASE("what cannot stand in an Nginx file is refused") {
+  const auto message = [](ports::Route bad) {
+    return tests::error_of([&] { render_upstream_files(input({bad})); }).message();
+  };
+  CHECK(message(route("a b", "", 80, {})) ==
+        "the service name \"a b\" cannot stand in an Nginx file; use letters, digits, '-', '_' and '.'");
+  CHECK(message(route("a", "../b", 80, {})) ==
+        "the upstream name \"../b\" cannot stand in an Nginx file; use letters, digits, '-', '_' and '.'");
+  CHECK(
+      message(route("a", "deployctl", 80, {})) ==
+      "service a cannot have the upstream name deployctl: the file deployctl.conf is used for calls between services; "
+      "choose another name");
+  auto injected = route("a", "a", 80, {});
+  injected.settings.directives = {"keepalive 1; } server { listen 1"};
+  CHECK(message(injected) ==
+        "the directive \"keepalive 1; } server { listen 1\" of upstream a must be one Nginx directive's arguments "
+        "without '{', "
+        "'}', ';', '#' and line ends");
+  const auto twice = tests::error_of([] {
+    render_upstream_files(input({route("a", "x", 80, {}), route("b", "x", 80, {})}));
+  });
+  CHECK(twice.message() == "two services have the upstream x; each needs its own");
+  CHECK(twice.kind() == ErrorKind::invalid);
+}
+
+}  // namespace
+}  // namespace deploy::proxy
