@@ -35,6 +35,12 @@ std::string duration_problem(const std::string& text) {
   return "'" + text + "' is not a duration such as 90s, 5m or 1h30m";
 }
 
+std::string number_problem(const std::string& text) {
+  const bool digits = text.find_first_not_of("0123456789") == std::string::npos;
+  if (digits && text.size() <= 18 && text.find_first_not_of('0') != std::string::npos) return "";
+  return "'" + text + "' is not the number of a rollout; deployctl history lists them";
+}
+
 std::optional<std::chrono::milliseconds> timeout_of(const Arguments& arguments) {
   if (arguments.timeout.empty()) return std::nullopt;
   return config::parse_duration(arguments.timeout);
@@ -87,7 +93,9 @@ void add_asking_commands(CLI::App& app, Arguments& arguments) {
   });
 
   auto* show_command = app.add_subcommand("show", "One rollout with its steps, and why it ended as it did");
-  show_command->add_option("ROLLOUT", arguments.shown, "The rollout's number")->required()->check(CLI::PositiveNumber);
+  show_command->add_option("ROLLOUT", arguments.shown, "The rollout's number")
+      ->required()
+      ->check(CLI::Validator(number_problem, "NUMBER"));
   show_command->callback([&arguments] {
     arguments.command = [id = arguments.shown](Session session) { return show(std::move(session), id); };
   });
@@ -151,8 +159,8 @@ std::string socket_of(const Arguments& arguments, const Environment& environment
 int run(int argc, const char* const* argv, std::ostream& out, std::ostream& err, const Environment& environment) {
   Arguments arguments;
   CLI::App app("Zero-downtime rollouts on your Docker hosts: the command line of deployd.", "deployctl");
-  app.fallthrough();  // global options may follow the command, too
-  app.require_subcommand(1);
+  app.fallthrough();             // global options may follow the command, too
+  app.require_subcommand(0, 1);  // a service may have a command's name; that none is given is said below
   app.set_version_flag("--version", "deployctl " DEPLOYCTL_VERSION);
   app.add_option("--socket", arguments.socket,
                  std::string("The agent's socket; else $DEPLOYCTL_SOCKET, else ") + default_socket);
@@ -166,6 +174,11 @@ int run(int argc, const char* const* argv, std::ostream& out, std::ostream& err,
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error, out, err);  // --help and --version
     err << "deployctl: " << error.what() << "; see deployctl --help\n";
+    return exit_usage;
+  }
+
+  if (!arguments.command) {
+    err << "deployctl: no command was given; see deployctl --help\n";
     return exit_usage;
   }
 

@@ -1,0 +1,235 @@
+// status, history, show, version and logs against an agent that answers by a script.
+#include <catch2/catch_all.hpp>
+#include <nlohmann/json.hpp>
+
+#include "agent/api/views.hpp"
+#include "tests/ctl/scripted_agent.hpp"
+
+using namespace deploy;
+using namespace deploy::tests;
+using nlohmann::json;
+
+namespace {
+
+api::StatusView some_status() {
+  api::ServiceView backend{
+      "backend",
+      api::LiveView{"backend-3f2a1c9-c0de", std::string(40, 'a'), "sha256:1", "2026-07-01T09:30:00.000Z"},
+      {{"backend-1", "172.30.0.5", 8080, "live"}, {"backend-2", "172.30.0.6", 8080, "planned"}},
+      api::ActiveView{13, "running", "health check"},
+      api::LastView{12, "rolled_back", "the container never became healthy", "2026-07-01T10:00:00.000Z"}};
+  api::ServiceView fresh{"웹", {}, {}, {}, {}};
+  return {{backend, fresh}, {"keepalive_min_timeout is not set"}};
+}
+
+api::RolloutView some_rollout() {
+  api::RolloutView view;
+  view.id = 12;
+  view.release = 7;
+  view.service = "backend";
+  view.kind = "deploy";
+  view.revision = "backend-3f2a1c9-c0de";
+  view.previous = "backend-1111111-c0de";
+  view.cause = "push 3f2a1c9 to main";
+  view.commit = "3f2a1c9000000000000000000000000000000000";
+  view.image = "sha256:77";
+  view.phase = "rolled_back";
+  view.reason = "the container never became healthy: HTTP 503";
+  view.log = {"starting", "\x1b[31mno database\x1b[0m"};
+  view.created = "2026-07-01T09:29:59.000Z";
+  view.started = "2026-07-01T09:30:00.000Z";
+  view.finished = "2026-07-01T09:32:05.000Z";
+  view.steps = {
+      {"build", "build the image", "succeeded", 1, "2026-07-01T09:30:00.000Z", "2026-07-01T09:30:12.300Z", "sha256:77"},
+      {"probe", "health check", "failed", 2, "2026-07-01T09:30:12.300Z", "2026-07-01T09:32:05.000Z", "HTTP 503"},
+      {"switch_traffic", "switch", "pending", 0, "", "", ""}};
+  return view;
+}
+
+}  // namespace
+
+TEST_CASE("status is a table of services and the notes") {
+  ScriptedAgent agent;
+  agent.on("GET /v1/status", json(some_status()));
+  const auto ran = deployctl({"--socket", agent.socket(), "status"});
+  CHECK(ran.err.empty());
+  CHECK(ran.code == 0);
+  CHECK(ran.out ==
+        "SERVICE  LIVE                  SINCE                TARGETS                                     NOW           "
+        "            "
+        "LAST\n"
+        "backend  backend-3f2a1c9-c0de  2026-07-01 18:30:00  172.30.0.5:8080, 172.30.0.6:8080 (planned)  13 running: "
+        "health check  "
+        "12 rolled back: the container never became healthy\n"
+        "웹       -                     -                    -                                           -             "
+        "            "
+        "-\n"
+        "\n"
+        "note: keepalive_min_timeout is not set\n");
+}
+
+TEST_CASE("status in JSON is the agent's view") {
+  ScriptedAgent agent;
+  agent.on("GET /v1/status", json(some_status()));
+  const auto ran = deployctl({"--socket", agent.socket(), "status", "-o", "json"});
+  CHECK(ran.code == 0);
+  CHECK(ran.out == json(some_status()).dump(2) + "\n");
+}
+
+TEST_CASE("the socket can come from the environment") {
+  ScriptedAgent agent;
+  agent.on("GET /v1/status", json(api::StatusView{}));
+  const auto ran = deployctl({"status"}, test_environment({{"DEPLOYCTL_SOCKET", agent.socket()}}));
+  CHECK(ran.code == 0);
+  CHECK(ran.out == "no services\n");
+}
+
+TEST_CASE("colours are for terminals whose user wants them") {
+  ScriptedAgent agent;
+  agent.on("GET /v1/status", json(some_status()));
+  auto environment = test_environment({{"DEPLOYCTL_SOCKET", agent.socket()}});
+  environment.out_is_terminal = true;
+  CHECK(deployctl({"status"}, environment).out.find("\x1b[31m12 rolled back") != std::string::npos);
+  environment = test_environment({{"DEPLOYCTL_SOCKET", agent.socket()}, {"NO_COLOR", "1"}});
+  environment.out_is_terminal = true;
+  CHECK(deployctl({"status"}, environment).out.find('\x1b') == std::string::npos);
+}
+
+TEST_CASE("history names every rollout") {
+  ScriptedAgent agent;
+  auto running = some_rollout();
+  running.id = 13;
+  running.phase = "running";
+  running.revision.clear();
+  running.finished.clear();
+  agent.on("GET /v1/rollouts?limit=20", json(api::HistoryView{{running, some_rollout()}}));
+  const auto ran = deployctl({"--socket", agent.socket(), "history"});
+  CHECK(ran.code == 0);
+  CHECK(ran.out ==
+        "ROLLOUT  SERVICE  KIND    RESULT       REVISION              CREATED              TOOK       CAUSE\n"
+        "13       backend  deploy  running      -                     2026-07-01 18:29:59  -          push 3f2a1c9 to "
+        "main\n"
+        "12       backend  deploy  rolled back  backend-3f2a1c9-c0de  2026-07-01 18:29:59  2 min 5 s  push 3f2a1c9 to "
+        "main\n");
+}
+
+TEST_CASE("history asks for one service and a number of rollouts") {
+  ScriptedAgent agent;
+  agent.on("GET /v1/rollouts?limit=3&service=a%2Fb%20c", json(api::HistoryView{}));
+  const auto ran = deployctl({"--socket", agent.socket(), "history", "a/b c", "--limit", "3"});
+  CHECK(ran.code == 0);
+  CHECK(ran.out == "no rollouts\n");
+}
+
+TEST_CASE("show tells everything about a rollout") {
+  ScriptedAgent agent;
+  agent.on("GET /v1/rollouts/12", json(some_rollout()));
+  const auto ran = deployctl({"--socket", agent.socket(), "show", "12"});
+  CHECK(ran.code == 0);
+  CHECK(ran.out ==
+        "rollout   12 (release 7)\n"
+        "service   backend\n"
+        "kind      deploy\n"
+        "result    rolled back\n"
+        "reason    the container never became healthy: HTTP 503\n"
+        "cause     push 3f2a1c9 to main\n"
+        "revision  backend-3f2a1c9-c0de\n"
+        "previous  backend-1111111-c0de\n"
+        "commit    3f2a1c9000000000000000000000000000000000\n"
+        "image     sha256:77\n"
+        "created   2026-07-01 18:29:59\n"
+        "started   2026-07-01 18:30:00\n"
+        "finished  2026-07-01 18:32:05 (took 2 min 5 s)\n"
+        "\n"
+        "STEP             STATE      TRIES  TOOK        DETAIL\n"
+        "build the image  succeeded  1      12.3 s      sha256:77\n"
+        "health check     failed     2      1 min 53 s  HTTP 503\n"
+        "switch           pending    0      -           -\n"
+        "\n"
+        "last lines:\n"
+        "  starting\n"
+        "  ?[31mno database?[0m\n");
+}
+
+TEST_CASE("version shows both sides and the engine") {
+  ScriptedAgent agent;
+  agent.on("GET /v1/version", json(api::VersionView{"0.1.0", 1, "20.10.24", "1.41"}));
+  const auto ran = deployctl({"--socket", agent.socket(), "version"});
+  CHECK(ran.code == 0);
+  CHECK(ran.out == "deployctl " DEPLOYCTL_VERSION
+                   "\n"
+                   "deployd   0.1.0 (API 1)\n"
+                   "engine    20.10.24 (API 1.41)\n");
+}
+
+TEST_CASE("version shows its own where no agent is, and says so") {
+  const TempDir folder;
+  const std::string socket = folder / "none.sock";
+  const auto table = deployctl({"--socket", socket, "version"});
+  CHECK(table.code == 6);
+  CHECK(table.out == "deployctl " DEPLOYCTL_VERSION "\n");
+  CHECK(table.err == "deployctl: cannot reach deployd at " + socket +
+                         ": No such file or directory; is it running? (systemctl status deployd, or --socket)\n");
+  const auto as_json = deployctl({"--socket", socket, "version", "-o", "json"});
+  CHECK(as_json.code == 6);
+  CHECK(json::parse(as_json.out) == json{{"deployctl", DEPLOYCTL_VERSION}, {"deployd", nullptr}});
+}
+
+TEST_CASE("logs go out as they come") {
+  ScriptedAgent agent;
+  agent.on("GET /v1/services/backend/logs?tail=100", Answer{200, "one\n\x1b[31mtwo\x1b[0m\n", {}, {}});
+  agent.on("GET /v1/services/backend/logs?tail=5&follow=1", Answer{200, "followed\n", {}, {}});
+  agent.on("GET /v1/rollouts/12/log", Answer{200, "built\n", {}, {}});
+  agent.on("GET /v1/rollouts/12/log?follow=1", Answer{200, "building\n", {}, {}});
+  CHECK(deployctl({"--socket", agent.socket(), "logs", "backend"}).out == "one\n\x1b[31mtwo\x1b[0m\n");
+  CHECK(deployctl({"--socket", agent.socket(), "logs", "backend", "-f", "--tail", "5"}).out == "followed\n");
+  CHECK(deployctl({"--socket", agent.socket(), "logs", "12"}).out == "built\n");
+  CHECK(deployctl({"--socket", agent.socket(), "logs", "12", "-f"}).out == "building\n");
+}
+
+TEST_CASE("logs that break off say so after what came") {
+  ScriptedAgent agent;
+  agent.on("GET /v1/services/backend/logs?tail=100&follow=1", Answer{200, "one\n", BodyEnd::cut, {}});
+  const auto ran = deployctl({"--socket", agent.socket(), "logs", "-f", "backend"});
+  CHECK(ran.code == 6);
+  CHECK(ran.out == "one\n");
+  CHECK(ran.err.starts_with("deployctl: deployd at " + agent.socket() + " went away: "));
+}
+
+TEST_CASE("what logs cannot do is refused") {
+  const auto as_json = deployctl({"logs", "backend", "-o", "json"});
+  CHECK(as_json.code == 2);
+  CHECK(as_json.err == "deployctl: logs are text and have no JSON form; leave out -o json\n");
+  const auto tail = deployctl({"logs", "12", "--tail", "5"});
+  CHECK(tail.code == 2);
+  CHECK(tail.err == "deployctl: --tail is for a service's lines; a rollout's log is printed from its start\n");
+}
+
+TEST_CASE("the agent's refusals are printed as they are") {
+  ScriptedAgent agent;
+  agent.on("GET /v1/rollouts/99", Answer{404, R"({"kind":"not_found","message":"there is no rollout 99"})", {}, {}});
+  agent.on("GET /v1/status",
+           Answer{503, R"({"kind":"unreachable","message":"cannot reach the container engine"})", {}, {}});
+  const auto unknown = deployctl({"--socket", agent.socket(), "show", "99"});
+  CHECK(unknown.code == 2);
+  CHECK(unknown.err == "deployctl: there is no rollout 99\n");
+  const auto engine = deployctl({"--socket", agent.socket(), "status"});
+  CHECK(engine.code == 1);
+  CHECK(engine.err == "deployctl: cannot reach the container engine\n");
+}
+
+TEST_CASE("answers that are not the agent's are told apart") {
+  ScriptedAgent agent;
+  agent.on("GET /v1/status", Answer{404, "<h1>nothing here</h1>", {}, {}});
+  agent.on("GET /v1/rollouts?limit=20", Answer{200, "[]", {}, {}});
+  const auto other = deployctl({"--socket", agent.socket(), "status"});
+  CHECK(other.code == 1);
+  CHECK(other.err == "deployctl: " + agent.socket() +
+                         " answered with status 404 and not as deployd does; is another program behind the socket?\n");
+  const auto unreadable = deployctl({"--socket", agent.socket(), "history"});
+  CHECK(unreadable.code == 1);
+  CHECK(unreadable.err == "deployctl: the answer of deployd at " + agent.socket() +
+                              " cannot be read: [json.exception.type_error.303] incompatible ReferenceType for "
+                              "get_ref, actual type is array; "
+                              "are deployctl and deployd of the same version? (deployctl version)\n");
+}

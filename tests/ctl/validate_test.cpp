@@ -1,0 +1,91 @@
+#include <catch2/catch_all.hpp>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "tests/ctl/scripted_agent.hpp"
+
+using namespace deploy;
+using namespace deploy::tests;
+using nlohmann::json;
+
+namespace {
+
+/// A folder with an agent.yaml and services.
+struct Files {
+  TempDir folder;
+  std::string agent = folder / "agent.yaml";
+
+  Files() {
+    std::filesystem::create_directory(folder / "deploy.d");
+    write("agent.yaml",
+          "network: internal\n"
+          "proxy: { nginx: { container: nginx, upstreams: /srv/nginx/upstreams } }\n");
+    write("deploy.d/llm.yaml",
+          "service: llm\n"
+          "on: manual\n"
+          "source: { image: \"llm:1\" }\n"
+          "health: { http: /health, port: 8000 }\n"
+          "proxy: { port: 8000 }\n");
+  }
+
+  std::string path(const std::string& name) const { return folder / name; }
+  void write(const std::string& name, const std::string& text) const { std::ofstream(folder / name) << text; }
+};
+
+}  // namespace
+
+TEST_CASE("a valid configuration is told so, without an agent") {
+  const Files files;
+  const auto table = deployctl({"validate", "--config", files.agent});
+  CHECK(table.err.empty());
+  CHECK(table.out == files.agent + " is valid: 1 service: llm\n");
+  CHECK(table.code == 0);
+  const auto as_json = deployctl({"validate", "--config", files.agent, "-o", "json"});
+  CHECK(as_json.code == 0);
+  CHECK(json::parse(as_json.out) == json{{"valid", true}, {"services", {"llm"}}, {"diagnostics", json::array()}});
+}
+
+TEST_CASE("a broken configuration shows every error and exits 2") {
+  const Files files;
+  files.write("deploy.d/backend.yaml",
+              "service: backend\n"
+              "on: manual\n"
+              "source: { image: \"backend:1\" }\n"
+              "depends_on: [lm]\n"
+              "helth: { http: /health }\n"
+              "proxy: { port: 8080 }\n");
+  const std::string backend = files.path("deploy.d/backend.yaml");
+  const auto table = deployctl({"validate", "--config", files.agent});
+  CHECK(table.code == 2);
+  CHECK(table.out.empty());
+  CHECK(table.err == backend + ":4:14: error: `depends_on` names the service `lm`, which does not exist\n" +
+                         "  depends_on: [lm]\n"
+                         "               ^\n"
+                         "  hint: did you mean `llm`?\n" +
+                         backend + ":5:1: error: `helth` is not a known key\n" +
+                         "  helth: { http: /health }\n"
+                         "  ^\n"
+                         "  hint: did you mean `health`?\n" +
+                         "deployctl: " + files.agent + " is not valid: 2 errors\n");
+  const auto as_json = deployctl({"validate", "--config", files.agent, "-o", "json"});
+  CHECK(as_json.code == 2);
+  const auto view = json::parse(as_json.out);
+  CHECK(view["valid"] == false);
+  CHECK(view["services"] == json::array());
+  REQUIRE(view["diagnostics"].size() == 2);
+  CHECK(view["diagnostics"][1] == json{{"file", backend},
+                                       {"line", 5},
+                                       {"column", 1},
+                                       {"key_path", "helth"},
+                                       {"message", "`helth` is not a known key"},
+                                       {"hint", "did you mean `health`?"}});
+}
+
+TEST_CASE("a configuration that is not there is exit code 2") {
+  const TempDir folder;
+  const std::string missing = folder / "agent.yaml";
+  const auto ran = deployctl({"validate", "--config", missing});
+  CHECK(ran.code == 2);
+  CHECK(ran.err == missing + ": error: there is no such file\n  hint: check the path\ndeployctl: " + missing +
+                       " is not valid: 1 error\n");
+}
