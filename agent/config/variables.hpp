@@ -6,15 +6,11 @@
 #include <map>
 #include <string>
 
-#include "agent/domain/service.hpp"
+#include "agent/domain/resolved_settings.hpp"
 
 namespace deploy::config {
 
-/// What a container and a build of a service get, every ${VAR} replaced.
-struct ResolvedSettings {
-  domain::ContainerSettings container;
-  std::map<std::string, std::string> build_args;
-};
+using domain::ResolvedSettings;
 
 /// Reads the service's env files and replaces the variables in `container` and `source.git.args`. The agent's own
 /// environment is not looked at. Throws Error: not_found or failed for an env file that cannot be read; invalid, naming

@@ -2,19 +2,14 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <string>
 
+#include "agent/domain/resolved_settings.hpp"
 #include "agent/domain/rollout.hpp"
-#include "agent/domain/service.hpp"
 
 namespace deploy::rollout {
 
-/// A service's settings with every ${…} replaced by its value. Holds secrets: never stored, never logged.
-struct ResolvedSettings {
-  domain::ContainerSettings container;
-  std::map<std::string, std::string> build_args;
-};
+using domain::ResolvedSettings;
 
 /// Throws Error(invalid) that names the variable that is not set.
 using Resolve = std::function<ResolvedSettings(const domain::Service&)>;

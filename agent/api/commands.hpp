@@ -1,0 +1,37 @@
+// What people ask for, checked and put into the queue.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "agent/api/views.hpp"
+#include "agent/domain/service.hpp"
+#include "agent/rollout/journal.hpp"
+#include "agent/rollout/release_planner.hpp"
+
+namespace deploy::api {
+
+class Commands {
+ public:
+  /// `on_queued` is called after something new was queued.
+  Commands(rollout::Journal& journal, rollout::ReleasePlanner& releases, const std::vector<domain::Service>& services,
+           std::function<void()> on_queued)
+      : journal_(journal), releases_(releases), services_(services), on_queued_(std::move(on_queued)) {}
+
+  /// Throw Error: not_found for a service or revision that does not exist, invalid for a request that makes no sense.
+  AcceptedView rollout(const RolloutRequest& request);
+  AcceptedView rollback(const RollbackRequest& request);
+
+ private:
+  void check_service(const std::string& name) const;
+  domain::Revision revision_to_return_to(const std::string& service, const std::string& wanted);
+  AcceptedView queue(const std::vector<store::Job>& jobs);
+
+  rollout::Journal& journal_;
+  rollout::ReleasePlanner& releases_;
+  const std::vector<domain::Service>& services_;
+  std::function<void()> on_queued_;
+};
+
+}  // namespace deploy::api

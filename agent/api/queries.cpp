@@ -1,0 +1,129 @@
+#include "agent/api/queries.hpp"
+
+#include <algorithm>
+
+namespace deploy::api {
+
+namespace {
+
+/// How far back the last rollout that has ended is looked for: more cannot be queued or under way for one service.
+constexpr int recent = 20;
+
+std::string time_text(const std::optional<domain::Time>& time) { return time ? domain::iso_time(*time) : ""; }
+
+std::string in_words(domain::TargetState state) {
+  switch (state) {
+    case domain::TargetState::planned:
+      return "starting";
+    case domain::TargetState::live:
+      return "live";
+    case domain::TargetState::retired:
+      return "draining";
+    case domain::TargetState::gone:
+      return "gone";
+  }
+  return "";
+}
+
+StepView step_view(const domain::Step& step) {
+  StepView shown;
+  shown.kind = domain::to_string(step.kind);
+  shown.label = shown.kind;
+  shown.state = domain::to_string(step.state);
+  shown.attempts = step.attempts;
+  shown.started = time_text(step.started);
+  shown.finished = time_text(step.finished);
+  shown.detail = step.detail;
+  return shown;
+}
+
+}  // namespace
+
+StatusView Queries::status(std::vector<std::string> notes) {
+  StatusView shown;
+  shown.notes = std::move(notes);
+  const auto unfinished = journal_.rollouts.unfinished();
+  const auto present = journal_.targets.present();
+  for (const auto& configured : services_) shown.services.push_back(service(configured.name, unfinished, present));
+  return shown;
+}
+
+ServiceView Queries::service(const std::string& name, const std::vector<domain::Rollout>& unfinished,
+                             const std::vector<domain::Target>& present) {
+  ServiceView shown;
+  shown.service = name;
+  for (const auto& target : present) {
+    if (target.service != name) continue;
+    shown.targets.push_back({target.container_name, target.address, target.port, in_words(target.state)});
+    if (target.state != domain::TargetState::live || !target.revision || shown.live) continue;
+    const auto revision = journal_.revisions.get(*target.revision);
+    shown.live = LiveView{revision.name, revision.commit, revision.image, time_text(revision.promoted)};
+  }
+  for (const auto& rollout : unfinished) {
+    if (rollout.service != name || (shown.rollout && rollout.phase == domain::Phase::queued)) continue;
+    ActiveView active;
+    active.id = rollout.id.value;
+    active.phase = domain::to_string(rollout.phase);
+    for (const auto& step : journal_.rollouts.steps(rollout.id)) {
+      if (step.state == domain::StepState::running) active.step = domain::to_string(step.kind);
+    }
+    shown.rollout = active;
+  }
+  const auto past = journal_.rollouts.history(name, recent);
+  const auto last =
+      std::find_if(past.begin(), past.end(), [](const auto& rollout) { return domain::is_final(rollout.phase); });
+  if (last != past.end()) {
+    shown.last = LastView{last->id.value, domain::to_string(last->phase), last->reason, time_text(last->finished)};
+  }
+  return shown;
+}
+
+HistoryView Queries::history(const std::string& service, int limit) {
+  HistoryView shown;
+  for (const auto& rollout : journal_.rollouts.history(service, limit)) shown.rollouts.push_back(view(rollout));
+  return shown;
+}
+
+RolloutView Queries::rollout(domain::RolloutId id) {
+  auto shown = view(journal_.rollouts.get(id));
+  for (const auto& step : journal_.rollouts.steps(id)) shown.steps.push_back(step_view(step));
+  return shown;
+}
+
+RolloutView Queries::view(const domain::Rollout& rollout) {
+  RolloutView shown;
+  shown.id = rollout.id.value;
+  shown.release = rollout.release.value;
+  shown.service = rollout.service;
+  shown.kind = domain::to_string(rollout.kind);
+  shown.revision = revision_name(rollout.revision);
+  shown.previous = revision_name(rollout.previous);
+  shown.cause = rollout.cause;
+  shown.commit = rollout.commit;
+  shown.image = rollout.image;
+  shown.phase = domain::to_string(rollout.phase);
+  shown.reason = rollout.reason;
+  shown.log = rollout.log;
+  shown.created = domain::iso_time(rollout.created);
+  shown.started = time_text(rollout.started);
+  shown.finished = time_text(rollout.finished);
+  return shown;
+}
+
+std::string Queries::revision_name(const std::optional<domain::RevisionId>& id) {
+  return id ? journal_.revisions.get(*id).name : "";
+}
+
+EventView event_view(const domain::Event& event) {
+  EventView shown;
+  shown.seq = event.seq;
+  shown.time = domain::iso_time(event.time);
+  shown.release = event.release.value;
+  shown.rollout = event.rollout.value;
+  shown.service = event.service;
+  shown.kind = event.kind;
+  shown.text = event.text;
+  return shown;
+}
+
+}  // namespace deploy::api

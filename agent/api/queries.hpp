@@ -1,0 +1,35 @@
+// What the stores hold, as the API's views. Reads the database only, so that it answers while the engine does not.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "agent/api/views.hpp"
+#include "agent/domain/service.hpp"
+#include "agent/rollout/journal.hpp"
+
+namespace deploy::api {
+
+class Queries {
+ public:
+  Queries(rollout::Journal& journal, const std::vector<domain::Service>& services)
+      : journal_(journal), services_(services) {}
+
+  StatusView status(std::vector<std::string> notes);
+  HistoryView history(const std::string& service, int limit);
+  /// With its steps. Throws Error(not_found).
+  RolloutView rollout(domain::RolloutId id);
+
+ private:
+  ServiceView service(const std::string& name, const std::vector<domain::Rollout>& unfinished,
+                      const std::vector<domain::Target>& present);
+  RolloutView view(const domain::Rollout& rollout);
+  std::string revision_name(const std::optional<domain::RevisionId>& id);
+
+  rollout::Journal& journal_;
+  const std::vector<domain::Service>& services_;
+};
+
+EventView event_view(const domain::Event& event);
+
+}  // namespace deploy::api

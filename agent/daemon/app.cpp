@@ -1,0 +1,296 @@
+#include "agent/daemon/app.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "agent/api/routes.hpp"
+#include "agent/base/error.hpp"
+#include "agent/base/text.hpp"
+#include "agent/config/variables.hpp"
+#include "agent/daemon/identity.hpp"
+#include "agent/daemon/site_setup.hpp"
+#include "agent/daemon/system_clock.hpp"
+#include "agent/engine/docker_client.hpp"
+#include "agent/health/prober.hpp"
+#include "agent/http/server.hpp"
+#include "agent/proxy/nginx.hpp"
+#include "agent/rollout/dispatcher.hpp"
+#include "agent/source/git_mirror.hpp"
+#include "agent/source/host_process_runner.hpp"
+#include "agent/store/delivery_inbox.hpp"
+#include "webhook/receiver.hpp"
+
+namespace deploy::daemon {
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr std::size_t webhook_body_bytes_max = 25 * 1024 * 1024;  // GitHub sends no more
+constexpr int blocking_threads = 2;
+constexpr seconds retry_first{1};
+constexpr seconds retry_most{30};
+constexpr seconds webhook_shutdown_grace{5};
+constexpr milliseconds api_shutdown_grace{500};  // followers would stay for ever
+
+http::Limits webhook_limits() {
+  http::Limits limits;
+  limits.body_bytes_max = webhook_body_bytes_max;
+  return limits;
+}
+
+rollout::Settle settle_of(const config::ReleaseSettings& release) { return {release.settle, release.settle_max}; }
+
+std::filesystem::path made(const std::filesystem::path& folder) {
+  std::error_code failure;
+  std::filesystem::create_directories(folder, failure);
+  if (failure) throw Error(ErrorKind::failed, "cannot create the folder " + folder.string() + ": " + failure.message());
+  return folder;
+}
+
+/// Nobody else may read what is in the state folder.
+std::filesystem::path made_private(const std::filesystem::path& folder) {
+  made(folder);
+  std::filesystem::permissions(folder, std::filesystem::perms::owner_all);
+  return folder;
+}
+
+/// Nginx's workers, which pass webhooks on, run as another user; what they pass is signed.
+constexpr mode_t webhook_socket_mode = 0666;
+
+void listen_for_webhooks(http::Server& server, const config::WebhookSettings& webhook) {
+  if (webhook.unix_socket.empty()) {
+    const bool ipv6 = webhook.address.find(':') != std::string::npos;
+    const auto host = ipv6 ? "[" + webhook.address + "]" : webhook.address;
+    const auto port = server.listen_tcp(host + ":" + std::to_string(webhook.port));
+    spdlog::info("listening for webhooks on {}:{}{}", host, port, webhook.path);
+  } else {
+    http::UnixSocketSpec socket;
+    socket.path = webhook.unix_socket.string();
+    socket.mode = webhook_socket_mode;
+    server.listen_unix(socket);
+    spdlog::info("listening for webhooks on unix:{}, {}", socket.path, webhook.path);
+  }
+}
+
+/// Deliveries go into the database, and the dispatcher hears of them.
+class StoringSink final : public webhook::Sink {
+ public:
+  StoringSink(store::DeliveryInbox& inbox, ports::Clock& clock, std::function<void()> on_stored)
+      : inbox_(inbox), clock_(clock), on_stored_(std::move(on_stored)) {}
+
+  Task<webhook::StoredDelivery> store(domain::Delivery delivery) override {
+    const auto stored = inbox_.store(delivery, clock_.now());
+    spdlog::info("delivery {}: {} of {}: {}", stored.id.value, delivery.event, delivery.repo,
+                 stored.duplicate ? "received before" : delivery.outcome);
+    on_stored_();
+    webhook::StoredDelivery answer;
+    answer.id = stored.id;
+    answer.duplicate = stored.duplicate;
+    co_return answer;
+  }
+
+ private:
+  store::DeliveryInbox& inbox_;
+  ports::Clock& clock_;
+  std::function<void()> on_stored_;
+};
+
+}  // namespace
+
+/// What can be made before the engine has answered.
+struct App::Parts {
+  Parts(asio::io_context& context, config::Configuration loaded, const std::string& program)
+      : executor(context.get_executor()),
+        configuration(std::move(loaded)),
+        services(std::make_shared<const std::vector<domain::Service>>(configuration.services)),
+        pool(blocking_threads),
+        state(made_private(configuration.agent.state)),
+        database(state / "state.db"),
+        changed(executor),
+        events(database, [this] { changed.notify_all(); }),
+        log(state / "logs", [this] { changed.notify_all(); }),
+        journal(database, events, clock),
+        jobs(database),
+        inbox(database, jobs),
+        releases(journal, database, *services, settle_of(configuration.agent.release)),
+        engine(configuration.agent.engine, pool),
+        mirror({state / "git", program, source::GitMirrorOptions{}.fetch_deadline}, processes, pool),
+        prober(engine, clock),
+        sink(inbox, clock, [this] { wake(); }),
+        queries(journal, *services),
+        commands(journal, releases, *services, [this] { wake(); }) {}
+
+  void wake() {
+    if (work) work->dispatcher.wake();
+  }
+
+  /// What needs the routing network, and so the engine.
+  struct Work {
+    Work(Parts& parts, const SiteAddresses& addresses)
+        : proxy(parts.engine, parts.clock, addresses.nginx,
+                proxy::marker_over_http(addresses.nginx.address, addresses.nginx.marker_port)),
+          planner(parts.journal, *parts.services,
+                  [&parts, routing = addresses.routing](const std::set<std::string>& taken) {
+                    const auto next = routing.next_address(parts.database.meta("last_address").value_or(""), taken);
+                    parts.database.set_meta("last_address", next);
+                    return next;
+                  }),
+          effects(parts.executor, parts.engine, parts.mirror, proxy, parts.prober, parts.clock, parts.journal,
+                  parts.log, *parts.services, addresses.site, config::resolve, parts.configuration.agent.limits.builds),
+          runner(planner, effects, parts.journal, parts.clock),
+          dispatcher(parts.executor, parts.journal, parts.releases, runner, parts.clock, *parts.services,
+                     parts.configuration.agent.limits.rollouts,
+                     [](const std::string& complaint) { spdlog::error("{}", complaint); }) {}
+
+    proxy::Nginx proxy;
+    rollout::Planner planner;
+    rollout::StepEffects effects;
+    rollout::Runner runner;
+    rollout::Dispatcher dispatcher;
+  };
+
+  asio::any_io_executor executor;
+  config::Configuration configuration;
+  std::shared_ptr<const std::vector<domain::Service>> services;
+  SystemClock clock;
+  asio::thread_pool pool;
+  std::filesystem::path state;
+  store::Database database;
+  Signal changed;
+  store::EventLog events;
+  store::RolloutLog log;
+  rollout::Journal journal;
+  store::JobQueue jobs;
+  store::DeliveryInbox inbox;
+  rollout::ReleasePlanner releases;
+  engine::DockerClient engine;
+  source::HostProcessRunner processes;
+  source::GitMirror mirror;
+  health::Prober prober;
+  StoringSink sink;
+  api::Queries queries;
+  api::Commands commands;
+  std::optional<Work> work;
+  std::string waiting_for;     // why no rollout can start yet; empty: they can
+  std::string routes_problem;  // why Nginx's routes could not be restored; empty: they were
+
+  std::vector<std::string> notes() const;
+  Task<void> work_forever();
+  Task<void> prepare();
+  Task<void> restore_routes();
+};
+
+App::App(asio::io_context& context, config::Configuration configuration, std::string program)
+    : parts_(std::make_unique<Parts>(context, std::move(configuration), program)) {}
+
+App::~App() { parts_->pool.join(); }
+
+Task<void> App::run() {
+  auto& parts = *parts_;
+  const auto& agent = parts.configuration.agent;
+
+  api::Parts served{parts.executor, parts.journal, parts.events,
+                    parts.log,      parts.engine,  parts.queries,
+                    parts.commands, parts.changed, [&parts] { return parts.notes(); }};
+  const auto router = api::routes(served);
+  http::Server api_server(parts.executor, http::Limits{},
+                          [&router](http::Request request) { return router.handle(std::move(request)); });
+  http::UnixSocketSpec socket;
+  socket.path = agent.socket.path.string();
+  socket.group = agent.socket.group;
+  made(agent.socket.path.parent_path());
+  api_server.listen_unix(socket);
+
+  std::optional<webhook::Receiver> receiver;
+  std::optional<http::Server> webhook_server;
+  if (agent.webhook) {
+    std::vector<std::string> secrets;
+    for (const auto& source : agent.webhook->secrets) secrets.push_back(config::load_secret(source));
+    receiver.emplace(
+        secrets, [&parts] { return parts.services; }, parts.sink);
+    webhook_server.emplace(parts.executor, webhook_limits(), [&](http::Request request) -> Task<http::Response> {
+      if (request.path() != agent.webhook->path) throw Error(ErrorKind::not_found, "there is nothing here");
+      co_return co_await receiver->receive(std::move(request));
+    });
+    listen_for_webhooks(*webhook_server, *agent.webhook);
+  }
+
+  std::exception_ptr stopped;
+  try {
+    co_await parts.work_forever();
+  } catch (...) {
+    stopped = std::current_exception();
+  }
+  const auto state = co_await asio::this_coro::cancellation_state;
+  const bool asked_to_stop = state.cancelled() != asio::cancellation_type::none;
+  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+  if (webhook_server) co_await webhook_server->stop(webhook_shutdown_grace);
+  co_await api_server.stop(api_shutdown_grace);
+  if (!asked_to_stop && stopped) std::rethrow_exception(stopped);
+}
+
+std::vector<std::string> App::Parts::notes() const {
+  std::vector<std::string> all;
+  for (const auto& problem : {waiting_for, routes_problem}) {
+    if (!problem.empty()) all.push_back(problem);
+  }
+  return all;
+}
+
+Task<void> App::Parts::work_forever() {
+  co_await prepare();
+  TaskGroup beside(executor, [](const std::string& name, std::exception_ptr cause) {
+    spdlog::error("{}: {}", name, message_of(cause));
+  });
+  beside.spawn("restoring Nginx's routes", restore_routes());
+  std::exception_ptr stopped;
+  try {
+    co_await work->dispatcher.run();
+  } catch (...) {
+    stopped = std::current_exception();
+  }
+  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+  beside.cancel();
+  co_await beside.wait();
+  std::rethrow_exception(stopped);
+}
+
+/// Webhooks and questions are answered meanwhile; rollouts wait.
+Task<void> App::Parts::prepare() {
+  for (milliseconds pause = retry_first; !work; pause = std::min<milliseconds>(pause * 2, retry_most)) {
+    std::string problem;
+    try {
+      const auto addresses = co_await prepare_site(engine, database, configuration, state);
+      work.emplace(*this, addresses);
+    } catch (const Error& error) {
+      problem = error.message();
+    }
+    if (problem != waiting_for && !problem.empty()) spdlog::error("no rollout can start yet: {}", problem);
+    waiting_for = problem;
+    if (!problem.empty()) co_await clock.sleep_for(pause);
+  }
+  spdlog::info("ready: {} services", services->size());
+}
+
+/// At start Nginx may lack our files, or be missing; a rollout that needs it fails then with the same message.
+Task<void> App::Parts::restore_routes() {
+  for (milliseconds pause = retry_first;; pause = std::min<milliseconds>(pause * 2, retry_most)) {
+    std::string problem;
+    try {
+      const auto report = co_await work->effects.restore_routes();
+      for (const auto& note : report.notes) spdlog::warn("{}", note);
+    } catch (const Error& error) {
+      problem = error.message();
+    }
+    if (problem != routes_problem && !problem.empty()) spdlog::error("{}", problem);
+    routes_problem = problem;
+    if (problem.empty()) co_return;
+    co_await clock.sleep_for(pause);
+  }
+}
+
+}  // namespace deploy::daemon

@@ -1,0 +1,70 @@
+#include "agent/daemon/site_setup.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <fstream>
+#include <iterator>
+
+#include "agent/base/error.hpp"
+#include "agent/daemon/identity.hpp"
+#include "agent/domain/labels.hpp"
+
+namespace deploy::daemon {
+
+namespace {
+
+constexpr auto host_routes = "/proc/net/route";
+
+Task<std::string> subnet_for(ports::ContainerEngine& engine, store::Database& database,
+                             const config::AgentConfig& agent) {
+  if (!agent.routing.subnet.empty()) co_return agent.routing.subnet;
+  if (const auto known = database.meta("subnet")) co_return *known;
+  std::ifstream file(host_routes);
+  const std::string table{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  auto taken = proxy::parse_host_routes(table);
+  for (const auto& network : co_await engine.networks()) {
+    taken.insert(taken.end(), network.subnets.begin(), network.subnets.end());
+  }
+  const auto subnet = proxy::choose_subnet(taken);
+  database.set_meta("subnet", subnet);
+  co_return subnet;
+}
+
+}  // namespace
+
+Task<SiteAddresses> prepare_site(ports::ContainerEngine& engine, store::Database& database,
+                                 const config::Configuration& configuration, std::filesystem::path state) {
+  const auto& agent = configuration.agent;
+  const auto version = co_await engine.version();
+  const auto shared = co_await engine.inspect_network(agent.network);
+  if (!shared) {
+    throw Error(ErrorKind::not_found, "there is no Docker network \"" + agent.network +
+                                          "\"; set `network` in agent.yaml to the network your containers share "
+                                          "(`docker network ls` lists them; Compose puts its project's name in front)");
+  }
+  rollout::Site site;
+  site.instance = instance_id(database);
+  site.key = installation_key(state);
+  site.network = agent.network;
+  site.routing_network = agent.routing.network;
+
+  const auto subnet = co_await subnet_for(engine, database, agent);
+  const ports::Labels labels{{domain::labels::instance, site.instance}};
+  const bool created = co_await proxy::ensure_network(engine, site.routing_network, subnet, labels);
+  if (created) spdlog::info("created the network {} with the subnet {}", site.routing_network, subnet);
+  spdlog::info("Docker Engine {}, API {}", version.engine, version.api);
+
+  const proxy::RoutingPlan routing(subnet);
+  proxy::NginxSettings nginx;
+  nginx.container = agent.nginx.container;
+  nginx.upstreams = agent.nginx.upstreams;
+  nginx.marker_port = agent.nginx.marker_port;
+  nginx.network = site.routing_network;
+  nginx.address = routing.nginx_address();
+  nginx.subnet = subnet;
+  for (const auto& service : configuration.services) nginx.aliases.push_back(service.name);
+  SiteAddresses addresses{std::move(site), routing, std::move(nginx)};
+  co_return addresses;
+}
+
+}  // namespace deploy::daemon

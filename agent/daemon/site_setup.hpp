@@ -1,0 +1,28 @@
+// What has to be there on the engine before anything can be rolled out: the users' shared network, and our routing
+// network.
+#pragma once
+
+#include <filesystem>
+
+#include "agent/config/schema.hpp"
+#include "agent/ports/container_engine.hpp"
+#include "agent/proxy/nginx.hpp"
+#include "agent/proxy/routing.hpp"
+#include "agent/rollout/step_effects.hpp"
+#include "agent/store/database.hpp"
+
+namespace deploy::daemon {
+
+struct SiteAddresses {
+  rollout::Site site;
+  proxy::RoutingPlan routing;
+  proxy::NginxSettings nginx;
+};
+
+/// Chooses the routing subnet at the first start, clear of the host's routes and the engine's networks, and keeps it.
+/// Throws Error: unreachable (the engine does not answer), not_found (no shared network), conflict (the routing network
+/// is not ours).
+Task<SiteAddresses> prepare_site(ports::ContainerEngine& engine, store::Database& database,
+                                 const config::Configuration& configuration, std::filesystem::path state);
+
+}  // namespace deploy::daemon
