@@ -174,9 +174,7 @@ Task<void> Server::Impl::make_room() {
 }
 
 Task<void> Server::Impl::serve(std::unique_ptr<Connection> connection) {
-  while (co_await exchange(*connection)) {
-    connection->first = false;
-  }
+  for (bool more = true; more; connection->first = false) more = co_await exchange(*connection);
 }
 
 /// Waits for a byte of the next request; false where none comes.
