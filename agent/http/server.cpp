@@ -76,7 +76,7 @@ bool expects_continue(const Parser& parser) {
 
 }  // namespace
 
-struct Server::Impl : std::enable_shared_from_this<Impl> {
+struct Server::Impl {
   struct Connection;
 
   Impl(asio::any_io_executor ex, Limits limit, Handler handle)
