@@ -208,7 +208,10 @@ void to_json(nlohmann::json& json, const HistoryView& view) { write(json, view);
 void to_json(nlohmann::json& json, const AcceptedRolloutView& view) { write(json, view); }
 void to_json(nlohmann::json& json, const AcceptedView& view) { write(json, view); }
 void to_json(nlohmann::json& json, const EventView& view) { write(json, view); }
-void to_json(nlohmann::json& json, const ErrorView& view) { write(json, view); }
+void to_json(nlohmann::json& json, const ErrorView& view) {
+  json = nlohmann::json::object();
+  write(json["error"], view);
+}
 void to_json(nlohmann::json& json, const RolloutRequest& request) { write(json, request); }
 void to_json(nlohmann::json& json, const RollbackRequest& request) { write(json, request); }
 
@@ -225,7 +228,7 @@ void from_json(const nlohmann::json& json, HistoryView& view) { read(json, view)
 void from_json(const nlohmann::json& json, AcceptedRolloutView& view) { read(json, view); }
 void from_json(const nlohmann::json& json, AcceptedView& view) { read(json, view); }
 void from_json(const nlohmann::json& json, EventView& view) { read(json, view); }
-void from_json(const nlohmann::json& json, ErrorView& view) { read(json, view); }
+void from_json(const nlohmann::json& json, ErrorView& view) { read(json.at("error"), view); }
 void from_json(const nlohmann::json& json, RolloutRequest& request) { read(json, request); }
 void from_json(const nlohmann::json& json, RollbackRequest& request) { read(json, request); }
 

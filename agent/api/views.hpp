@@ -139,6 +139,7 @@ struct EventView {
   bool operator==(const EventView&) const = default;
 };
 
+/// The body of every answer of 400 or more: {"error": {"kind", "message"}}, as http::error_response writes it.
 struct ErrorView {
   std::string kind;  // a name of error_kind_name
   std::string message;

@@ -66,13 +66,14 @@ Error ApiClient::explained(const Error& error) const {
 
 void ApiClient::check(const http::Response& response) const {
   if (response.status >= 200 && response.status < 300) return;
-  const auto body = nlohmann::json::parse(response.body, nullptr, false);
-  if (!body.is_object() || !body.contains("message") || !body["message"].is_string()) {
+  api::ErrorView view;
+  try {
+    view = nlohmann::json::parse(response.body).get<api::ErrorView>();
+  } catch (const nlohmann::json::exception&) {
     throw Error(ErrorKind::failed, fmt::format("{} answered with status {} and not as deployd does; is another "
                                                "program behind the socket?",
                                                http_.name(), response.status));
   }
-  const auto view = body.get<api::ErrorView>();
   const auto kind = api::error_kind_from(view.kind);
   // unreachable and timed_out are about something the agent needs; here they would be about the agent.
   const bool refusal = kind == ErrorKind::invalid || kind == ErrorKind::not_found || kind == ErrorKind::conflict;

@@ -207,9 +207,10 @@ TEST_CASE("what logs cannot do is refused") {
 
 TEST_CASE("the agent's refusals are printed as they are") {
   ScriptedAgent agent;
-  agent.on("GET /v1/rollouts/99", Answer{404, R"({"kind":"not_found","message":"there is no rollout 99"})", {}, {}});
+  agent.on("GET /v1/rollouts/99",
+           Answer{404, R"({"error":{"kind":"not_found","message":"there is no rollout 99"}})", {}, {}});
   agent.on("GET /v1/status",
-           Answer{503, R"({"kind":"unreachable","message":"cannot reach the container engine"})", {}, {}});
+           Answer{503, R"({"error":{"kind":"unreachable","message":"cannot reach the container engine"}})", {}, {}});
   const auto unknown = deployctl({"--socket", agent.socket(), "show", "99"});
   CHECK(unknown.code == 2);
   CHECK(unknown.err == "deployctl: there is no rollout 99\n");

@@ -157,7 +157,10 @@ TEST_CASE("rollback asks for a revision and waits as rollout does") {
 TEST_CASE("a revision that the agent does not have is the user's mistake") {
   ScriptedAgent agent;
   agent.on("POST /v1/rollbacks",
-           Answer{404, R"({"kind":"not_found","message":"backend has no revision `x`; kept are: backend-1"})", {}, {}});
+           Answer{404,
+                  R"({"error":{"kind":"not_found","message":"backend has no revision `x`; kept are: backend-1"}})",
+                  {},
+                  {}});
   const auto ran = deployctl({"--socket", agent.socket(), "rollback", "backend", "--to", "x"});
   CHECK(ran.code == 2);
   CHECK(ran.err == "deployctl: backend has no revision `x`; kept are: backend-1\n");

@@ -3,6 +3,8 @@
 #include <catch2/catch_all.hpp>
 #include <nlohmann/json.hpp>
 
+#include "agent/http/message.hpp"
+
 using namespace deploy;
 using namespace deploy::api;
 using nlohmann::json;
@@ -24,7 +26,7 @@ TEST_CASE("every form has its documented keys") {
   check_form(AcceptedView{7, {{12, "llm"}}}, R"({"release":7,"rollouts":[{"id":12,"service":"llm"}]})");
   check_form(EventView{3, "t", 7, 12, "llm", "note", "text"},
              R"({"seq":3,"time":"t","release":7,"rollout":12,"service":"llm","kind":"note","text":"text"})");
-  check_form(ErrorView{"invalid", "why"}, R"({"kind":"invalid","message":"why"})");
+  check_form(ErrorView{"invalid", "why"}, R"({"error":{"kind":"invalid","message":"why"}})");
   check_form(RolloutRequest{{"llm", "backend"}, "main", ""},
              R"({"services":["llm","backend"],"ref":"main","image":""})");
   check_form(RollbackRequest{"llm", "llm-1"}, R"({"service":"llm","to":"llm-1"})");
@@ -49,6 +51,11 @@ TEST_CASE("every form has its documented keys") {
           "commit":"k","image":"i","phase":"succeeded","reason":"","log":["line"],"created":"t","started":"u","finished":"v",
           "steps":[{"kind":"build","label":"build it","state":"succeeded","attempts":1,"started":"s","finished":"f",
                     "detail":"d"}]}]})");
+}
+
+TEST_CASE("errors are read as the HTTP server writes them") {
+  const auto response = http::error_response(Error(ErrorKind::conflict, "it is there already"));
+  CHECK(json::parse(response.body).get<ErrorView>() == ErrorView{"conflict", "it is there already"});
 }
 
 TEST_CASE("a form of another version is read as far as it is known") {
