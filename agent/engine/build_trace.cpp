@@ -175,14 +175,11 @@ void BuildLog::add_vertex(const TraceVertex& vertex) {
   if (steps_.size() >= vertexes_max && !steps_.contains(vertex.digest)) return;
   auto& step = steps_[vertex.digest];
   step.failed = step.failed || !vertex.error.empty();
-  // BuildKit's own steps ("[internal] load …") say nothing to the users.
-  const bool shown = !vertex.name.empty() && !vertex.name.starts_with("[internal]");
-  if (shown && vertex.cached && !step.cached_announced) {
-    step.cached_announced = step.announced = true;
-    on_log_(vertex.name + " (cached)");
-  } else if (shown && vertex.started && !vertex.cached && !step.announced) {
+  // BuildKit's own steps ("[internal] load …", "copy /context /") say nothing to the users.
+  const bool shown = vertex.name.starts_with('[') && !vertex.name.starts_with("[internal]");
+  if (shown && !step.announced && (vertex.started || vertex.cached)) {
     step.announced = true;
-    on_log_(vertex.name);
+    on_log_(vertex.cached ? vertex.name + " (cached)" : vertex.name);
   }
   if (vertex.completed) {
     for (auto& [stream, line] : step.pending) {

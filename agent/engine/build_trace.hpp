@@ -64,7 +64,6 @@ class BuildLog {
  private:
   struct Step {
     bool announced = false;
-    bool cached_announced = false;
     bool failed = false;
     std::map<int, std::string> pending;  // per stream, a line that has no end yet
     std::deque<std::string> tail;

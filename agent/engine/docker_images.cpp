@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "agent/base/error.hpp"
+#include "agent/base/text.hpp"
 #include "agent/engine/build_context.hpp"
 #include "agent/engine/build_trace.hpp"
 #include "agent/engine/docker_client.hpp"
@@ -41,7 +42,7 @@ class BuildProgress {
     if (aux == value.end()) {
       // What the engine itself says, outside of the trace.
       if (const auto text = value.find("stream"); text != value.end() && text->is_string())
-        on_log_(text->get<std::string>());
+        on_log_(trim(text->get_ref<const std::string&>()));
     } else if (id == "moby.buildkit.trace" && aux->is_string()) {
       const auto bytes = base64_decode(aux->get<std::string>());
       if (!bytes) throw Error(ErrorKind::failed, "the engine's build trace is not valid base64");
@@ -79,7 +80,13 @@ Task<std::string> DockerClient::build(ports::BuildRequest request, ports::OnLog 
   call.method = "POST";
   call.path = build_path(request);
   call.deadline = 1h;  // until the first progress, which may be after the whole upload
-  auto plan = [tree = request.context, dockerfile = request.dockerfile] { return context_entries(*tree, dockerfile); };
+  auto plan = [tree = request.context, dockerfile = request.dockerfile, what] {
+    try {
+      return context_entries(*tree, dockerfile);
+    } catch (const Error& error) {
+      throw error.with_context(what);
+    }
+  };
   auto entries = co_await offload(pool_, std::move(plan));
   auto body = std::make_shared<TarBody>(pool_, request.context, std::move(entries));
 
