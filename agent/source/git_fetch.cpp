@@ -3,7 +3,6 @@
 #include <git2.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <unistd.h>
 
 #include <array>
 #include <cstdlib>
@@ -27,8 +26,6 @@ namespace {
 struct MirrorDamaged {
   Error error;
 };
-
-void end_on_bus_error(int) { ::_exit(kDiskFullExit); }
 
 /// libgit2 was perhaps built for another system's certificates; SSL_CERT_FILE is OpenSSL's name for the same wish.
 void use_system_certificates() {
@@ -148,7 +145,6 @@ FetchLine fetch(const FetchJob& job, std::ostream& out) {
 }  // namespace
 
 int git_fetch_main(std::istream& in, std::ostream& out) {
-  ::signal(SIGBUS, end_on_bus_error);
   // If the agent is killed, the next one must find nobody at work in the mirror.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   std::string text;

@@ -7,9 +7,7 @@
 namespace deploy::source {
 
 /// Reads one job (git_job.hpp) from `in`, fetches, and writes progress and the outcome to `out`. Returns the exit code:
-/// 0 done, 1 failed. For a process that does nothing else: it is killed with the thread that started it, and it sets a
-/// handler for SIGBUS, which is how a full disk shows where libgit2 writes through a memory map, and ends the process
-/// there with kDiskFullExit.
+/// 0 done, 1 failed. For a process that does nothing else: it is killed with the thread that started it.
 int git_fetch_main(std::istream& in, std::ostream& out);
 
 }  // namespace deploy::source

@@ -29,9 +29,6 @@ struct FetchFailed {
 };
 using FetchLine = std::variant<FetchProgress, FetchDone, FetchFailed>;
 
-/// The exit code of a process that hit a full disk where it could not say more.
-constexpr int kDiskFullExit = 28;
-
 std::string to_line(const FetchJob& job);
 std::string to_line(const FetchLine& line);
 

@@ -137,10 +137,6 @@ class LineReader {
 };
 
 Error child_died(const FetchJob& job, const ports::ProcessResult& result) {
-  if (result.exit_code == kDiskFullExit) {
-    return about(job.url, ErrorKind::disk_full,
-                 "cannot write " + job.mirror + ": No space left on device; free some space and try again");
-  }
   return about(job.url, ErrorKind::failed,
                "the fetching process ended with code " + std::to_string(result.exit_code) +
                    " and said: " + std::string(trim(result.error_output)));

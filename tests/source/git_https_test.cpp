@@ -1,9 +1,11 @@
 // Fetching over https from a real git behind TLS.
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <catch2/catch_all.hpp>
 
 #include "agent/base/error.hpp"
+#include "tests/fakes/small_disk.hpp"
 #include "tests/source/https_server.hpp"
 #include "tests/source/mirror_fixture.hpp"
 
@@ -68,6 +70,25 @@ TEST_CASE_METHOD(HttpsFixture, "https: a public repository") {
   source.url = server.url("/app/.git");
   mirror.fetch(source);
   CHECK(mirror.resolve(source, "main") == commit);
+}
+
+TEST_CASE_METHOD(HttpsFixture, "https: a full disk") {
+  if (::geteuid() != 0) SKIP("needs root");
+  run_program({"dd", "if=/dev/urandom", "of=" + (repo.folder() / "big").string(), "bs=1M", "count=4", "status=none"});
+  repo.commit("big");
+  const HttpsServer server(folder / "tls", serving());
+  const Variable trust("SSL_CERT_FILE", server.certificate());
+  source.url = server.url("/app/.git");
+  std::filesystem::create_directory(folder / "small");
+  on_small_disk(folder / "small", 1024, [&] {
+    MirrorUnderTest on_small(folder / "small");
+    const Error error = error_of([&] { on_small.fetch(source); });
+    CHECK(error.kind() == ErrorKind::disk_full);
+    CHECK(error.message() == "cannot fetch " + source.url + ": cannot write " +
+                                 on_small.mirror_of(source.url).string() +
+                                 ": No space left on device; free some space and try again");
+    CHECK(names_below(folder / "small").empty());
+  });
 }
 
 TEST_CASE_METHOD(HttpsFixture, "https: a private repository") {

@@ -105,6 +105,7 @@ Task<std::string> HttpsServer::answer(std::string head, std::string body) {
   ProcessOptions backend;
   backend.argv = {"git", "http-backend"};
   backend.standard_input = std::move(body);
+  backend.output_bytes_max = 64 << 20;  // a whole pack
   backend.environment = {{"GIT_PROJECT_ROOT", options_.repositories.string()},
                          {"GIT_HTTP_EXPORT_ALL", "1"},
                          {"REQUEST_METHOD", head.substr(0, first)},
