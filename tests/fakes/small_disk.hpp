@@ -17,8 +17,7 @@ namespace deploy::tests {
 
 /// Mounts a tmpfs of this many KiB on `folder` and calls `body`, both on a thread with a mount namespace of its own:
 /// nobody else sees the mount, it is gone with the thread, and threads and processes that `body` starts see it. A limit
-/// on file sizes would not do: it gives another error (EFBIG), and no SIGBUS where a file is written through a memory
-/// map. Needs root.
+/// on file sizes would not do: it gives another error (EFBIG). Needs root.
 inline void on_small_disk(const std::filesystem::path& folder, int kib, const std::function<void()>& body) {
   std::exception_ptr failure;
   std::thread thread([&] {
