@@ -154,12 +154,24 @@ void read_section(std::string_view text, ConfigDump& dump) {
   }
 }
 
+/// The dump is on standard output, messages are on standard error, and the engine may put one anywhere into the other.
+std::string without_messages(std::string_view output) {
+  std::string clean;
+  for (;;) {
+    const auto message = output.find("nginx: [");
+    clean += output.substr(0, message);
+    if (message == std::string_view::npos) return clean;
+    output.remove_prefix(std::min(output.find('\n', message), output.size() - 1) + 1);
+  }
+}
+
 }  // namespace
 
-ConfigDump read_dump(std::string_view output) {
+ConfigDump read_dump(std::string_view raw) {
   ConfigDump dump;
-  // What nginx says before the first file.
-  dump.complete = output.substr(0, output.find(section_mark)).find("test is successful") != std::string_view::npos;
+  const std::string clean = without_messages(raw);
+  const std::string_view output = clean;
+  dump.complete = output.starts_with(section_mark);
   auto start = output.starts_with(section_mark) ? 0 : output.find("\n# configuration file ");
   while (start != std::string_view::npos) {
     const auto body = output.find('\n', start + 1);

@@ -20,8 +20,8 @@ struct ConfigDump {
   bool complete = false;                   // false: the beginning was cut off, so ports and times may be missing
 };
 
-/// Reads the output of a successful `nginx -T`. A dump that is cut off gives what is there.
-ConfigDump read_dump(std::string_view output);
+/// Reads the output of a successful `nginx -T -q`, warnings in it or not. A dump that is cut off gives what is there.
+ConfigDump read_dump(std::string_view raw);
 
 struct NginxVersion {
   std::string text;  // "nginx/1.30.6"

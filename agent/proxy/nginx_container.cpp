@@ -46,7 +46,7 @@ Task<bool> NginxContainer::join(ports::Container container, std::string network,
 }
 
 Task<NginxContainer::Test> NginxContainer::test(std::string id, std::string master_title) {
-  std::vector<std::string> argv{"nginx", "-T"};
+  std::vector<std::string> argv{"nginx", "-T", "-q"};
   const auto paths = path_arguments(master_title);
   argv.insert(argv.end(), paths.begin(), paths.end());
   auto result = co_await engine_.exec(id, argv, exec_deadline);

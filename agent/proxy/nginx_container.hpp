@@ -30,8 +30,8 @@ class NginxContainer {
     bool passed = false;
     std::string output;  // Nginx's own words; where it passed, also the whole configuration
   };
-  /// `nginx -T` with the paths that the running Nginx was started with. Throws Error(failed) where there is no `nginx`
-  /// inside.
+  /// `nginx -T -q` with the paths that the running Nginx was started with. Throws Error(failed) where there is no
+  /// `nginx` inside.
   Task<Test> test(std::string id, std::string master_title);
 
   /// `nginx -v`.

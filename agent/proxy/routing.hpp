@@ -40,8 +40,8 @@ std::vector<std::string> parse_host_routes(std::string_view proc_net_route);
 /// Throws Error(conflict) where nothing is clear.
 std::string choose_subnet(const std::vector<std::string>& taken);
 
-/// Who has which address in a subnet: .1 the gateway, .2 Nginx, from .10 to the end of the first half the targets'
-/// fixed addresses, the second half Docker's automatic ones.
+/// Who has which address in a subnet: .1 left free, .2 Nginx, from .10 to the end of the first half the targets'
+/// fixed addresses, the second half Docker's automatic ones, of which its bridge takes the first.
 class RoutingPlan {
  public:
   /// Throws Error(invalid) where it is not a network of /16 to /26.

@@ -12,11 +12,7 @@ using std::chrono::milliseconds;
 using Ports = std::set<std::uint16_t>;
 
 ConfigDump dump_of(const std::string& text) {
-  return read_dump(
-      "nginx: the configuration file /etc/nginx/nginx.conf syntax is ok\n"
-      "nginx: configuration file /etc/nginx/nginx.conf test is successful\n"
-      "# configuration file /etc/nginx/nginx.conf:\n" +
-      text);
+  return read_dump("# configuration file /etc/nginx/nginx.conf:\n" + text);
 }
 
 TEST_CASE("ports of the users' servers are told apart by address") {
@@ -64,6 +60,14 @@ TEST_CASE("a dump that is cut off gives what is there") {
   CHECK_FALSE(read_dump("listen 80; }\n# configuration file /etc/nginx/x.conf:\n").complete);
   CHECK(read_dump("").wildcard_ports == Ports{});
   CHECK(read_dump("# configuration file /etc/nginx").wildcard_ports == Ports{});
+}
+
+TEST_CASE("messages of Nginx may stand anywhere in the dump") {
+  const auto dump = read_dump(
+      "nginx: [warn] one\n# configuration file /etc/nginx/nginx.conf:\nhttp { server { lis"
+      "nginx: [warn] conflicting server name \"a\" on 0.0.0.0:80, ignored\nten 81; } }\nnginx: [warn] three");
+  CHECK(dump.complete);
+  CHECK(dump.wildcard_ports == Ports{81});
 }
 
 TEST_CASE("versions are read from nginx -v") {

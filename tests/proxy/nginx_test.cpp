@@ -271,7 +271,7 @@ TEST_CASE("the test reads the configuration that the running Nginx reads") {
   World world;
   world.engine.processes_now[0].title = "nginx: master process nginx -c /srv/n.conf -g daemon off;";
   world.apply({backend("10.213.176.10")});
-  CHECK(world.engine.count("nginx -T -c /srv/n.conf") == 2);
+  CHECK(world.engine.count("nginx -T -q -c /srv/n.conf") == 2);
 }
 
 TEST_CASE("what a reload costs here is said") {

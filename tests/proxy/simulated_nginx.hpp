@@ -135,9 +135,7 @@ class SimulatedNginx : public tests::NullEngine {
       return (broken.empty() ? "nginx: [emerg] unknown directive \"" + refused_word + "\"" : broken) +
              "\nnginx: configuration file /etc/nginx/nginx.conf test failed\n";
     }
-    return "nginx: configuration file /etc/nginx/nginx.conf test is successful\n# configuration file "
-           "/etc/nginx/nginx.conf:\n" +
-           users_config + "\n" + (included ? all : "");
+    return "# configuration file /etc/nginx/nginx.conf:\n" + users_config + "\n" + (included ? all : "");
   }
 
   /// What a reload has led to by now.
