@@ -18,6 +18,9 @@ bool all_of(std::string_view text, std::string_view others) {
 
 bool valid_repository(std::string_view text) {
   if (text.empty() || text.size() > 255 || !all_of(text, "._-/:[]")) return false;
+  // Only a registry has a port.
+  if (text.find(':', text.find('/') == std::string_view::npos ? 0 : text.find('/')) != std::string_view::npos)
+    return false;
   const auto path = text.substr(text.rfind('/') == std::string_view::npos ? 0 : text.rfind('/') + 1);
   const bool lower = std::none_of(path.begin(), path.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
   return lower && alphanumeric(text.front()) && !path.empty() && alphanumeric(path.front()) &&

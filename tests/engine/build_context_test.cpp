@@ -94,7 +94,7 @@ TEST_CASE("tar: the header of a file, byte for byte") {
   put(108, "0000000");
   put(116, "0000000");
   put(124, "00000000003");
-  put(136, "14524606400");
+  put(136, "14524770400");
   put(148, "        ");
   put(156, "0");
   put(257, "ustar");
@@ -126,7 +126,7 @@ TEST_CASE("tar: an archive has folders before what is in them, and ends with two
   CHECK(members[4].link == "c.txt");
   CHECK(members[4].content.empty());
   CHECK(members[5].size == "00000000000");
-  for (const auto& member : members) CHECK(member.time == "14524606400");
+  for (const auto& member : members) CHECK(member.time == "14524770400");
 }
 
 TEST_CASE("tar: a name of 100 characters fits, a longer one is cut at a slash, and else goes into a pax header") {
@@ -173,7 +173,7 @@ TEST_CASE("tar: a large tree comes in parts of bounded size") {
   std::size_t parts = 0;
   const auto archive = collect(tree, "Dockerfile", &parts);
   CHECK(read_archive(archive).size() == 41);
-  CHECK(parts == 8);
+  CHECK(parts == 7);  // six files of 50,176 bytes with their headers pass the limit
 }
 
 TEST_CASE("context: what .dockerignore names is left out, but not the Dockerfile and the file itself") {
