@@ -30,6 +30,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr std::size_t webhook_body_bytes_max = 25 * 1024 * 1024;  // GitHub sends no more
+constexpr std::size_t webhook_connections_max = 32;  // each may hold a whole body, on a box of 2 GB
 constexpr int blocking_threads = 2;
 constexpr seconds retry_first{1};
 constexpr seconds retry_most{30};
@@ -39,6 +40,7 @@ constexpr milliseconds api_shutdown_grace{500};  // followers would stay for eve
 http::Limits webhook_limits() {
   http::Limits limits;
   limits.body_bytes_max = webhook_body_bytes_max;
+  limits.connections_max = webhook_connections_max;
   return limits;
 }
 

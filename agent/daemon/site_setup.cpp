@@ -22,7 +22,8 @@ Task<std::string> subnet_for(ports::ContainerEngine& engine, store::Database& da
   std::ifstream file(host_routes);
   const std::string table{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   auto taken = proxy::parse_host_routes(table);
-  for (const auto& network : co_await engine.networks()) {
+  const auto networks = co_await engine.networks();
+  for (const auto& network : networks) {
     taken.insert(taken.end(), network.subnets.begin(), network.subnets.end());
   }
   const auto subnet = proxy::choose_subnet(taken);

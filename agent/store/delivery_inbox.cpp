@@ -16,16 +16,21 @@ DeliveryInbox::Stored DeliveryInbox::store(const domain::Delivery& delivery, dom
   Stored stored;
   database_.transaction([&] {
     const auto known = database_.query(
-        "SELECT id FROM deliveries WHERE body_sha256 = ?1",
-        [](SQLite::Statement& row) { return row.getColumn(0).getInt64(); }, delivery.body_sha256);
+        "SELECT id, EXISTS (SELECT 1 FROM jobs WHERE delivery = deliveries.id) FROM deliveries WHERE body_sha256 = ?1",
+        [](SQLite::Statement& row) { return std::pair(row.getColumn(0).getInt64(), row.getColumn(1).getInt() != 0); },
+        delivery.body_sha256);
     if (!known.empty()) {
-      stored = Stored{domain::DeliveryId{known.front()}, true};
-      return;
+      stored.id = domain::DeliveryId{known.front().first};
+      // What was ignored may be wanted now that the configuration was mended; what was queued is never queued twice.
+      stored.duplicate = known.front().second || delivery.changes.empty();
+      if (stored.duplicate) return;
+      database_.execute("UPDATE deliveries SET outcome = ?2 WHERE id = ?1", stored.id, delivery.outcome);
+    } else {
+      database_.execute(
+          "INSERT INTO deliveries (received, guid, event, body_sha256, repo, outcome) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+          now, delivery.guid, delivery.event, delivery.body_sha256, delivery.repo, delivery.outcome);
+      stored.id = domain::DeliveryId{database_.last_id()};
     }
-    database_.execute(
-        "INSERT INTO deliveries (received, guid, event, body_sha256, repo, outcome) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        now, delivery.guid, delivery.event, delivery.body_sha256, delivery.repo, delivery.outcome);
-    stored.id = domain::DeliveryId{database_.last_id()};
     for (const auto& change : delivery.changes) {
       Job job;
       job.delivery = stored.id;

@@ -11,7 +11,7 @@ class DeliveryInbox {
  public:
   struct Stored {
     domain::DeliveryId id;
-    bool duplicate = false;  // the same body was stored before; nothing was added
+    bool duplicate = false;  // the same body was stored before; nothing was queued
   };
 
   DeliveryInbox(Database& database, JobQueue& jobs) : database_(database), jobs_(jobs) {}

@@ -124,6 +124,26 @@ TEST_CASE("a delivery and its jobs are stored once, whatever its delivery id say
   CHECK(jobs.waiting().empty());
 }
 
+TEST_CASE("a delivery that was ignored is queued when it comes again after the configuration was mended") {
+  const StateFolder folder;
+  store::Database database(folder.file());
+  store::JobQueue jobs(database);
+  store::DeliveryInbox inbox(database, jobs);
+  domain::Delivery delivery;
+  delivery.body_sha256 = "abc";
+  delivery.outcome = "branch \"main\" is not deployed";
+  const auto first = inbox.store(delivery, noon);
+  CHECK(inbox.store(delivery, noon).duplicate);
+  delivery.outcome = "accepted";
+  delivery.changes = {{"backend", std::string(40, 'a'), "main", ""}};
+  const auto again = inbox.store(delivery, noon);
+  CHECK_FALSE(again.duplicate);
+  CHECK(again.id == first.id);
+  CHECK(jobs.waiting().size() == 1);
+  CHECK(inbox.store(delivery, noon).duplicate);
+  CHECK(jobs.waiting().size() == 1);
+}
+
 TEST_CASE("steps keep their targets, order and state") {
   const StateFolder folder;
   store::Database database(folder.file());

@@ -1,0 +1,44 @@
+// A SourceMirror of repositories in memory.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "agent/base/error.hpp"
+#include "agent/ports/source_mirror.hpp"
+#include "tests/fakes/memory_tree.hpp"
+
+namespace deploy::tests {
+
+class FakeSource final : public ports::SourceMirror {
+ public:
+  std::map<std::string, std::string> refs;  // url + " " + ref -> commit
+  std::optional<Error> fail_fetch;
+  bool has_dockerfile = true;
+  /// Hears "source.fetch"; may throw.
+  std::function<void(std::string_view point)> on_point;
+
+  Task<void> fetch(domain::GitSource, std::function<void(std::string_view)> on_progress) override {
+    if (on_point) on_point("source.fetch");
+    if (fail_fetch) throw *fail_fetch;
+    on_progress("fetched");
+    co_return;
+  }
+
+  Task<std::string> resolve(domain::GitSource source, std::string ref) override {
+    if (ref.size() == 40) co_return ref;
+    const auto found = refs.find(source.url + " " + ref);
+    if (found == refs.end()) throw Error(ErrorKind::not_found, "there is no branch, tag or commit \"" + ref + "\"");
+    co_return found->second;
+  }
+
+  Task<std::unique_ptr<ports::SourceTree>> tree(domain::GitSource, std::string) override {
+    auto tree = std::make_unique<MemoryTree>();
+    if (has_dockerfile) tree->add("Dockerfile", "FROM scratch\n");
+    co_return tree;
+  }
+};
+
+}  // namespace deploy::tests

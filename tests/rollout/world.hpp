@@ -1,0 +1,161 @@
+// A whole agent between the webhook and the engine, with fakes and virtual time.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/rollout/dispatcher.hpp"
+#include "agent/store/delivery_inbox.hpp"
+#include "tests/fakes/fake_clock.hpp"
+#include "tests/fakes/fake_engine.hpp"
+#include "tests/fakes/fake_prober.hpp"
+#include "tests/fakes/fake_proxy.hpp"
+#include "tests/fakes/fake_source.hpp"
+#include "tests/fakes/temp_dir.hpp"
+
+namespace deploy::tests {
+
+inline domain::Service service_named(const std::string& name, std::vector<std::string> depends_on = {}) {
+  domain::Service service;
+  service.name = name;
+  service.depends_on = std::move(depends_on);
+  service.source.git.emplace();
+  service.source.git->url = "file:///" + name;
+  service.proxy.port = 8000;
+  service.proxy.upstream = name;
+  service.health.http = "/health";
+  service.health.port = 8000;
+  return service;
+}
+
+inline std::string commit_of(char digit) { return std::string(40, digit); }
+
+/// The world outside of the agent, which outlives it.
+struct World {
+  World() {
+    engine.add_image("registry/backend:v1");
+    for (const auto* network : {"internal", "deployctl"}) {
+      ports::NetworkSpec spec;
+      spec.name = network;
+      spec.subnet = std::string(network) == "internal" ? "10.1.0.0/22" : "10.2.0.0/22";
+      spec.ip_range = std::string(network) == "internal" ? "10.1.2.0/23" : "10.2.2.0/23";
+      run_virtual(clock, engine.create_network(spec));
+    }
+    engine.calls.clear();
+    prober.clock = &clock;
+    prober.takes = std::chrono::seconds(2);
+  }
+
+  TempDir folder;
+  FakeClock clock;
+  FakeEngine engine;
+  FakeSource source;
+  FakeProxy proxy;
+  FakeProber prober;
+  std::vector<domain::Service> services;
+};
+
+/// One life of the agent: from a start to a stop.
+struct Agent {
+  explicit Agent(World& of)
+      : world(of),
+        database(of.folder / "state.db"),
+        events(database, [] {}),
+        log(of.folder / "logs", [] {}),
+        journal(database, events, of.clock),
+        jobs(database),
+        inbox(database, jobs),
+        releases(journal, database, of.services, {std::chrono::seconds(5), std::chrono::seconds(60)}),
+        planner(journal, of.services,
+                [](const std::set<std::string>& taken) {
+                  int last = 10;
+                  while (taken.contains("10.2.0." + std::to_string(last))) ++last;
+                  return "10.2.0." + std::to_string(last);
+                }),
+        effects(
+            context.get_executor(), of.engine, of.source, of.proxy, of.prober, of.clock, journal, log, of.services,
+            {"instance-1", "key", "internal", "deployctl"},
+            [](const domain::Service& service) {
+              rollout::ResolvedSettings settings;
+              settings.container = service.container;
+              return settings;
+            },
+            1),
+        runner(planner, effects, journal, of.clock),
+        dispatcher(context.get_executor(), journal, releases, runner, of.clock, of.services, 2,
+                   [this](const std::string& complaint) { complaints.push_back(complaint); }) {}
+
+  /// A push of each of these services, all stored at the same moment.
+  void push(const std::vector<std::string>& names, char commit) {
+    domain::Delivery delivery;
+    delivery.event = "push";
+    delivery.repo = "o/r";
+    delivery.body_sha256 = std::to_string(++deliveries) + commit;
+    for (const auto& name : names) delivery.changes.push_back({name, commit_of(commit), "main", ""});
+    inbox.store(delivery, world.clock.now());
+  }
+
+  void roll_back(const std::string& service, const std::string& revision) {
+    store::Job job;
+    job.kind = domain::RolloutKind::rollback;
+    job.service = service;
+    job.revision = revision;
+    job.cause = "a test";
+    releases.plan_now({job});
+  }
+
+  /// Runs until nothing is left to do, or for `most` of virtual time, or until stop() was called; then stops the agent.
+  void work(std::chrono::seconds most = std::chrono::hours(1)) {
+    bool ended = false;
+    asio::co_spawn(context, dispatcher.run(),
+                   asio::bind_cancellation_slot(stop_signal.slot(), [&](std::exception_ptr) { ended = true; }));
+    const auto end = world.clock.elapsed() + most;
+    while (!ended && world.clock.elapsed() < end) {
+      context.restart();
+      if (context.poll() > 0) continue;
+      const bool idle = journal.rollouts.unfinished().empty() && jobs.waiting().empty();
+      if (idle || !world.clock.advance_to_next()) break;
+    }
+    stop();
+    context.restart();
+    context.run();
+  }
+
+  void stop() { stop_signal.emit(asio::cancellation_type::terminal); }
+
+  /// "llm succeeded, backend rolled_back", in order of their ends.
+  std::string outcomes() {
+    auto rollouts = journal.rollouts.history("", 100);
+    std::sort(rollouts.begin(), rollouts.end(), [](const auto& left, const auto& right) {
+      return std::pair(left.finished, left.id) < std::pair(right.finished, right.id);
+    });
+    std::string text;
+    for (const auto& rollout : rollouts) {
+      text += (text.empty() ? "" : ", ") + rollout.service + " " + domain::to_string(rollout.phase);
+    }
+    return text;
+  }
+
+  domain::Rollout last() { return journal.rollouts.history("", 1).front(); }
+
+  World& world;
+  asio::io_context context;
+  store::Database database;
+  store::EventLog events;
+  store::RolloutLog log;
+  rollout::Journal journal;
+  store::JobQueue jobs;
+  store::DeliveryInbox inbox;
+  rollout::ReleasePlanner releases;
+  rollout::Planner planner;
+  rollout::StepEffects effects;
+  rollout::Runner runner;
+  rollout::Dispatcher dispatcher;
+  asio::cancellation_signal stop_signal;
+  std::vector<std::string> complaints;
+  int deliveries = 0;
+};
+
+}  // namespace deploy::tests
