@@ -136,10 +136,13 @@ class ContainerEngine {
   /// network namespace cannot be read from here.
   virtual Task<std::optional<int>> established_connections(std::string id, std::uint16_t port) = 0;
 
+  /// Without their endpoints.
   virtual Task<std::vector<Network>> networks() = 0;
   virtual Task<std::optional<Network>> inspect_network(std::string name) = 0;
   virtual Task<void> create_network(NetworkSpec spec) = 0;
+  /// Error(conflict) where it is connected already, or the address is taken.
   virtual Task<void> connect(std::string container_id, NetworkEndpoint endpoint) = 0;
+  /// Not connected is fine.
   virtual Task<void> disconnect(std::string container_id, std::string network) = 0;
 
   /// Builds with BuildKit and returns the image's id. A failing command's own output reaches `on_log` and the error's
@@ -148,6 +151,7 @@ class ContainerEngine {
   /// Pulls one reference; an empty tag means latest. Returns the image.
   virtual Task<Image> pull(std::string reference, OnLog on_log) = 0;
   virtual Task<std::optional<Image>> inspect_image(std::string reference) = 0;
+  /// Images with all these labels; has_healthcheck is not filled in.
   virtual Task<std::vector<Image>> images(Labels labels) = 0;
   /// Untags, and removes the image with its last tag. In use or already gone is fine: returns whether something was
   /// removed.

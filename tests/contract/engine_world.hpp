@@ -29,7 +29,7 @@ class FakeWorld {
   std::string image() const { return "contract/busybox:1"; }
   std::string health_image() const { return "contract/busybox:health"; }
   const std::string& prefix() const { return prefix_; }
-  /// An octet pair for a subnet that no other test uses: "10.<this>.0/24".
+  /// The first three numbers of a subnet that no other test uses.
   std::string subnet() const { return "10.201.7"; }
 
  private:
