@@ -16,7 +16,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds poll_interval{10};
-constexpr milliseconds retire_poll_interval{100};
+constexpr milliseconds slow_poll_interval{100};
+constexpr milliseconds boot_limit{5000};
 constexpr milliseconds retire_margin{1000};
 constexpr int answers_wanted = 3;
 /// Old answers were seen among new ones for up to 105 ms; without workers to compare, ask for longer than that.
@@ -40,7 +41,7 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
   ports::SwitchReport report;
   Change change;
   change.container = co_await container_.find();
-  const auto workers = co_await watch(change.container);
+  const auto workers = co_await await_master(change.container);
   change.master_title = workers.master->title;
   std::set<std::string> aliases(settings_.aliases.begin(), settings_.aliases.end());
   for (const auto& route : routes) {
@@ -92,6 +93,19 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
   folder_.forget();
   report.changed = true;
   co_return report;
+}
+
+/// A container that has just been started may not have come as far as Nginx.
+Task<Workers> Nginx::await_master(ports::Container container) {
+  const auto start = clock_.steady_now();
+  for (;;) {
+    try {
+      co_return co_await watch(container);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::invalid || since(start) >= boot_limit) throw;
+    }
+    co_await clock_.sleep_for(slow_poll_interval);
+  }
 }
 
 /// Nginx's version and configuration, once per start of the container.
@@ -299,7 +313,7 @@ Task<bool> Nginx::wait_retired_workers(milliseconds limit) {
     if (worker_watch_.retired(clock_.steady_now(), idle_connections_live_ + retire_margin)) co_return true;
     const auto left = limit - since(start);
     if (left <= milliseconds{0}) co_return false;
-    co_await clock_.sleep_for(std::min(left, retire_poll_interval));
+    co_await clock_.sleep_for(std::min(left, slow_poll_interval));
   }
 }
 

@@ -79,6 +79,7 @@ class Nginx final : public ports::UpstreamProxy {
   [[noreturn]] void throw_failure(const Change& change, const std::exception_ptr& cause,
                                   const Restored& restored) const;
   std::string broken_before(std::string_view refusal) const;
+  Task<Workers> await_master(ports::Container container);
   Task<Workers> watch(ports::Container container);
   Task<Proof> reload_and_prove(ports::Container container, std::optional<std::string> generation,
                                ports::SwitchReport* report);

@@ -259,6 +259,12 @@ TEST_CASE("a container that is missing, stopped or not Nginx is refused with wha
   }
 }
 
+TEST_CASE("a container that is still starting Nginx is waited for") {
+  World world;
+  world.engine.boots_until = milliseconds(900);
+  CHECK(world.apply({backend("10.213.176.10")}).changed);
+}
+
 TEST_CASE("Nginx below a small init is Nginx") {
   World world;
   world.engine.container.pid = 50;

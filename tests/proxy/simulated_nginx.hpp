@@ -40,6 +40,7 @@ class SimulatedNginx : public tests::NullEngine {
   std::string broken;                                   // every test fails with this
   Duration new_after = std::chrono::milliseconds(30);   // new answers begin
   Duration old_until = std::chrono::milliseconds(105);  // and old ones end
+  Duration boots_until{0};
   std::vector<ports::ProcessEntry> processes_now;
 
   // What happened.
@@ -66,6 +67,10 @@ class SimulatedNginx : public tests::NullEngine {
   }
   Task<std::vector<ports::ProcessEntry>> processes(std::string) override {
     settle();
+    if (clock_.elapsed() < boots_until) {
+      std::vector<ports::ProcessEntry> booting{{100, 1, "/bin/sh /docker-entrypoint.sh nginx"}};
+      co_return booting;
+    }
     co_return processes_now;
   }
   Task<ports::ExecResult> exec(std::string, std::vector<std::string> argv, std::chrono::milliseconds) override {
