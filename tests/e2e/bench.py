@@ -13,7 +13,7 @@ import sys
 import time
 
 from harness.repos import release
-from harness.scene import NETWORK, SERVICES, Scene
+from harness.scene import NETWORK, ROUTING, SERVICES, Scene
 from harness.wait import until
 
 OUTSIDE_RATE, BETWEEN_RATE = 500, 200
@@ -59,7 +59,7 @@ class Bench:
         image = engine.inspect(next(name for name in self.scene.own_containers() if name.startswith("backend")))["Image"]
         config = {"Image": image, "HostConfig": {"NetworkMode": NETWORK}}
         call("create", lambda: engine.call("POST", "/containers/create", config, name="bare"))
-        call("connect", lambda: engine.call("POST", "/networks/deployctl/connect", {"Container": "bare"}))
+        call("connect", lambda: engine.call("POST", f"/networks/{ROUTING}/connect", {"Container": "bare"}))
         call("start", lambda: engine.call("POST", "/containers/bare/start"))
         until(lambda: "listens" in engine.logs("bare"), "the bare container to listen", every=0.02)
         address = engine.address("bare", NETWORK)

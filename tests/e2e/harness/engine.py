@@ -58,13 +58,15 @@ class Engine:
     def create_network(self, name, **settings):
         return self.call("POST", "/networks/create", {"Name": name, "CheckDuplicate": True, **settings})["Id"]
 
-    def run(self, name, image, network, command=None, binds=(), environment=(), host=None, labels=None):
-        """Creates and starts a container; returns its id."""
-        config = {"Image": image, "Env": list(environment), "Labels": labels or {},
-                  "HostConfig": {"Binds": list(binds), "NetworkMode": network, **(host or {})}}
+    def run(self, name, image, network, command=None, binds=(), environment=(), also=()):
+        """Creates and starts a container on `network` and the networks `also`; returns its id."""
+        config = {"Image": image, "Env": list(environment),
+                  "HostConfig": {"Binds": list(binds), "NetworkMode": network}}
         if command:
             config["Cmd"] = list(command)
         identifier = self.call("POST", "/containers/create", config, name=name)["Id"]
+        for other in also:
+            self.call("POST", f"/networks/{other}/connect", {"Container": identifier})
         self.call("POST", f"/containers/{identifier}/start")
         return identifier
 
@@ -73,11 +75,6 @@ class Engine:
 
     def address(self, name, network):
         return self.inspect(name)["NetworkSettings"]["Networks"][network]["IPAddress"]
-
-    def containers(self, **labels):
-        """Containers in any state that carry these labels; a '_' in a name stands for '.'."""
-        filters = {"label": [f"{key}={value}" for key, value in labels.items()]}
-        return self.call("GET", "/containers/json", all="true", filters=json.dumps(filters))
 
     def signal(self, name, signal):
         self.call("POST", f"/containers/{name}/kill", signal=signal)

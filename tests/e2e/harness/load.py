@@ -52,17 +52,17 @@ class OutsideLoad(Load):
 
 
 class ServiceLoad(Load):
-    """Runs in a container on the shared network and calls services by their names."""
+    """Runs in a container on the same networks as a service and calls other services by their names, as it does."""
 
-    def __init__(self, name, folder, arguments, engine, network):
+    def __init__(self, name, folder, arguments, engine, networks):
         super().__init__(name, folder, arguments)
         self.engine = engine
-        self.network = network
+        self.networks = networks
 
     def start(self):
         binds = [f"{PROGRAM}:/load:ro", f"{self.folder}:/report"]
         command = ["/load", *self.arguments, "--report", "/report/report.json"]
-        self.engine.run(f"load-{self.name}", "node:local", self.network, command, binds)
+        self.engine.run(f"load-{self.name}", "node:local", self.networks[0], command, binds, also=self.networks[1:])
 
     def stop(self):
         """Ends it; the whole report."""

@@ -17,6 +17,7 @@ from .repos import app_repo
 SERVICES = ("llm", "backend", "frontend")  # in the order of depends_on
 HOST = pathlib.Path("/run/demo")  # deploy.d/ names it; /run is the sandbox's own
 NETWORK = "internal"
+ROUTING = "deployctl"  # made by deployd; every service is on both
 WEBHOOK = "127.0.0.1:9010"
 
 
@@ -97,5 +98,5 @@ class Scene:
         between = ServiceLoad("between", HOST / "load", [
             "--target", "llm:8000", "--rate", str(between_rate), "--connections", "8",
             "--kinds", "keepalive-post,new-post", "--post-paths", "/generate", "--post-body", '{"prompt": "why"}'],
-            self.engine, NETWORK)
+            self.engine, [NETWORK, ROUTING])
         return [outside, between]
