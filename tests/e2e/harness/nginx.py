@@ -21,15 +21,14 @@ http {
 }
 """
 
-# What `deployctl init` leaves for a service that was never deployed.
-_EMPTY = """\
-# Written by deployctl. Changes made here are lost.
-upstream NAME { server 127.0.0.1:1 down; }
-"""
+# An upstream that Nginx can start with before anything is deployed.
+_EMPTY = "upstream {} {{ server 127.0.0.1:1 down; }}\n"
+_OURS = "# Written by deployctl. Changes made here are lost.\n"
 
 
 class Nginx:
-    def __init__(self, engine, folder, network, upstreams=("frontend", "backend"), name="nginx", main=_MAIN):
+    def __init__(self, engine, folder, network, deployed, name="nginx"):
+        """The upstreams of the services `deployed` are deployctl's to write, the others are the users' own."""
         self.engine = engine
         self.name = name
         self.network = network
@@ -37,9 +36,10 @@ class Nginx:
         self.upstreams.mkdir(parents=True)
         self.conf = folder / "conf"
         self.conf.mkdir()
-        (self.conf / "nginx.conf").write_text(main)
-        for upstream in upstreams:
-            (self.upstreams / f"{upstream}.conf").write_text(_EMPTY.replace("NAME", upstream))
+        (self.conf / "nginx.conf").write_text(_MAIN)
+        for upstream in ("frontend", "backend"):
+            header = _OURS if upstream in deployed else ""
+            (self.upstreams / f"{upstream}.conf").write_text(header + _EMPTY.format(upstream))
 
     def start(self):
         # The conf folder is mounted beside /etc/nginx: a mounted single file would pin its inode.

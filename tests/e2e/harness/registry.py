@@ -22,8 +22,8 @@ class Registry:
         self.process = None
 
     def start(self):
-        log = open(self.folder / "log", "ab")
-        self.process = subprocess.Popen(["docker-registry", "serve", self.folder / "config.yml"], stdout=log, stderr=log)
+        with open(self.folder / "log", "ab") as log:
+            self.process = subprocess.Popen(["docker-registry", "serve", self.folder / "config.yml"], stdout=log, stderr=log)
         until(self._answers, "the registry to answer")
 
     def stop(self):

@@ -29,7 +29,7 @@ class Scene:
         self.engine.create_network(NETWORK)
         self.repos = {service: app_repo(HOST / "git", service) for service in services or SERVICES}
         self.registry = Registry(HOST / "registry")
-        self.nginx = Nginx(self.engine, HOST / "nginx", NETWORK)
+        self.nginx = Nginx(self.engine, HOST / "nginx", NETWORK, services or SERVICES)
         self.github = GitHub(f"http://{WEBHOOK}/hooks/github", SECRET)
         self.agent = Agent(HOST / "agent", {
             "state": str(HOST / "state"),
