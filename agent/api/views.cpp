@@ -13,17 +13,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr domain::NameTable<ErrorKind, 8> error_kind_names{{
-    {ErrorKind::failed, "failed"},
-    {ErrorKind::invalid, "invalid"},
-    {ErrorKind::not_found, "not_found"},
-    {ErrorKind::conflict, "conflict"},
-    {ErrorKind::unreachable, "unreachable"},
-    {ErrorKind::timed_out, "timed_out"},
-    {ErrorKind::cancelled, "cancelled"},
-    {ErrorKind::disk_full, "disk_full"},
-}};
-
 // Each form's keys stand in one `fields` function, which the writer and the reader below both walk.
 struct Writer {
   json& object;
@@ -187,12 +176,6 @@ void read(const json& object, auto& form) {
 bool is_final_phase(std::string_view phase) {
   const auto known = domain::phase_from(std::string(phase));
   return known && domain::is_final(*known);
-}
-
-std::string error_kind_name(ErrorKind kind) { return domain::name_in(error_kind_names, kind); }
-
-ErrorKind error_kind_from(std::string_view name) {
-  return domain::value_in(error_kind_names, name).value_or(ErrorKind::failed);
 }
 
 void to_json(nlohmann::json& json, const VersionView& view) { write(json, view); }

@@ -164,10 +164,6 @@ struct RollbackRequest {
 /// Has a rollout with this phase ended? Unknown phases have not.
 bool is_final_phase(std::string_view phase);
 
-/// The name that ErrorView carries, and back; an unknown name reads as `failed`.
-std::string error_kind_name(ErrorKind kind);
-ErrorKind error_kind_from(std::string_view name);
-
 void to_json(nlohmann::json& json, const VersionView& view);
 void to_json(nlohmann::json& json, const LiveView& view);
 void to_json(nlohmann::json& json, const TargetView& view);

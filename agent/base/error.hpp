@@ -17,7 +17,12 @@ enum class ErrorKind {
   timed_out,    // the deadline passed
   cancelled,    // somebody asked for it to stop
   disk_full,    // no space left on the device
+  in_doubt,     // it failed half-way, and what is in effect now is not known
 };
+
+/// The kind's name in the API ("not_found"), and back; an unknown name reads as `failed`.
+std::string error_kind_name(ErrorKind kind);
+ErrorKind error_kind_from(std::string_view name);
 
 /// What happened, to what, and what to do next, in one message. Messages read as a sentence without a final period.
 class Error : public std::exception {

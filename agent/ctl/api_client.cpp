@@ -74,7 +74,7 @@ void ApiClient::check(const http::Response& response) const {
                                                "program behind the socket?",
                                                http_.name(), response.status));
   }
-  const auto kind = api::error_kind_from(view.kind);
+  const auto kind = error_kind_from(view.kind);
   // unreachable and timed_out are about something the agent needs; here they would be about the agent.
   const bool refusal = kind == ErrorKind::invalid || kind == ErrorKind::not_found || kind == ErrorKind::conflict;
   throw Error(refusal ? kind : ErrorKind::failed, view.message);

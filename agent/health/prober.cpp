@@ -40,6 +40,7 @@ Answer failure(const domain::HealthCheck& check, ports::Endpoint endpoint, milli
   const std::string what = fmt::format("GET {} on port {}", check.http, endpoint.port);
   Answer answer;
   if (error.kind() == ErrorKind::timed_out) {
+    answer.cut_short = true;
     answer.text = fmt::format("{} was not answered within {}", what, seconds_text(timeout));
   } else if (error.message().find("Connection refused") != std::string::npos) {
     answer.text = fmt::format(
@@ -120,6 +121,8 @@ Task<ports::Verdict> Prober::prove(std::string container_id, ports::Endpoint end
     if (!check.http.empty()) {
       const auto timeout = std::max(milliseconds{1}, std::min(check.timeout, judge.left(clock_.steady_now())));
       answer = co_await probe(endpoint, check, timeout);
+      // What the deadline cut short says less than the answer before it.
+      if (timeout < check.timeout && answer.cut_short && !last_note.empty()) answer.text = last_note;
     } else if (engine_answers) {
       answer = judge_healthcheck(*container);
     }

@@ -16,7 +16,8 @@ namespace deploy::health {
 /// What one probe said.
 struct Answer {
   bool good = false;
-  std::string text;  // one line, e.g. "GET /health on port 8000 answered 503: \"db down\""
+  std::string text;        // one line, e.g. "GET /health on port 8000 answered 503: \"db down\""
+  bool cut_short = false;  // there was no time to wait for it
 };
 
 /// Compares a response with what the check expects: the status, and values of the JSON body (RFC 6901 pointers; values

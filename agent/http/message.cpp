@@ -25,18 +25,26 @@ std::optional<int> hex_digit(char c) {
   return std::nullopt;
 }
 
-struct ErrorAnswer {
-  ErrorKind kind;
-  std::string_view name;
-  int status;
-};
-
-constexpr std::array error_answers{
-    ErrorAnswer{ErrorKind::failed, "failed", 500},           ErrorAnswer{ErrorKind::invalid, "invalid", 400},
-    ErrorAnswer{ErrorKind::not_found, "not_found", 404},     ErrorAnswer{ErrorKind::conflict, "conflict", 409},
-    ErrorAnswer{ErrorKind::unreachable, "unreachable", 500}, ErrorAnswer{ErrorKind::timed_out, "timed_out", 504},
-    ErrorAnswer{ErrorKind::cancelled, "cancelled", 500},     ErrorAnswer{ErrorKind::disk_full, "disk_full", 500},
-};
+int status_of(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::invalid:
+      return 400;
+    case ErrorKind::not_found:
+      return 404;
+    case ErrorKind::conflict:
+      return 409;
+    case ErrorKind::unreachable:
+      return 503;
+    case ErrorKind::timed_out:
+      return 504;
+    case ErrorKind::failed:
+    case ErrorKind::cancelled:
+    case ErrorKind::disk_full:
+    case ErrorKind::in_doubt:
+      return 500;
+  }
+  return 500;
+}
 
 }  // namespace
 
@@ -81,9 +89,7 @@ Response error_response(int status, std::string_view kind, std::string_view mess
 }
 
 Response error_response(const Error& error) {
-  const auto found = std::find_if(error_answers.begin(), error_answers.end(),
-                                  [&error](const ErrorAnswer& answer) { return answer.kind == error.kind(); });
-  return error_response(found->status, found->name, error.message());
+  return error_response(status_of(error.kind()), error_kind_name(error.kind()), error.message());
 }
 
 std::optional<std::string> url_decode(std::string_view text) {

@@ -34,9 +34,10 @@ class UpstreamProxy {
 
   /// Makes all of Nginx's routes be these: joins the routing network where needed, writes, tests, signals and proves.
   /// When it returns no worker that accepts connections has another configuration. When it throws, the files, and what
-  /// Nginx has loaded, are as before. Error kinds: not_found (no Nginx container), invalid (nginx -t refuses; the
-  /// message holds its output and says whether it was broken before), timed_out (no proof), disk_full, unreachable. One
-  /// call at a time.
+  /// Nginx has loaded, are as before, unless the kind is in_doubt. Other kinds: not_found (no Nginx container), invalid
+  /// (nginx -t refuses; the message holds its output and says whether it was broken before), timed_out (no proof),
+  /// disk_full, unreachable. An upstream that no route names any more is kept without targets, because the users'
+  /// configuration may still name it. One call at a time.
   virtual Task<SwitchReport> apply(std::vector<Route> routes) = 0;
 
   /// Returns when no worker of an earlier configuration can take another request: each is gone, or has been shutting

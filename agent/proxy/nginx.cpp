@@ -59,7 +59,7 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
   change.before = folder_.own_files();
   change.interrupted = remembered.has_value();
   const auto generation = generation_in(change.before);
-  if (generation && render(routes, *generation) == change.before) {
+  if (generation && render(routes, *generation, change.before) == change.before) {
     const auto start = clock_.steady_now();
     const bool loaded = co_await confirmed(*generation);
     report.prove = since(start);
@@ -69,7 +69,7 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
     }
   }
   change.generation = next_generation(change.before, remembered);
-  change.wanted = render(routes, change.generation);
+  change.wanted = render(routes, change.generation, change.before);
   if (remembered) change.before = *remembered;
 
   std::exception_ptr failure;
@@ -85,6 +85,7 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
     try {
       restored = co_await restore(&change);
     } catch (...) {
+      restored.in_doubt = true;
       restored.outcome =
           "putting the previous upstream files back failed, too: " + message_of(std::current_exception());
     }
@@ -139,17 +140,22 @@ void Nginx::add_notes(ports::SwitchReport& report) const {
   }
 }
 
-FileMap Nginx::render(const std::vector<ports::Route>& routes, const std::string& generation) const {
-  UpstreamFilesInput input{routes,
-                           generation,
-                           settings_.marker_port,
-                           settings_.subnet,
-                           settings_.address,
-                           facts_->dump.wildcard_ports,
-                           facts_->dump.address_ports};
+FileMap Nginx::render(const std::vector<ports::Route>& routes, const std::string& generation,
+                      const FileMap& present) const {
+  UpstreamFilesInput input;
+  input.routes = routes;
+  input.generation = generation;
+  input.marker_port = settings_.marker_port;
+  input.routing_subnet = settings_.subnet;
+  input.nginx_address = settings_.address;
+  input.wildcard_ports = facts_->dump.wildcard_ports;
+  input.address_ports = facts_->dump.address_ports;
   if (!facts_->dump.complete) {
     // The users may listen anywhere: stay on the address that is ours alone.
     for (const auto& route : routes) input.address_ports.insert(route.settings.port);
+  }
+  for (const auto& [name, content] : present) {
+    if (name != internal_file) input.former_upstreams.insert(std::filesystem::path(name).stem().string());
   }
   return render_upstream_files(input);
 }
@@ -273,11 +279,13 @@ Task<Nginx::Restored> Nginx::restore(Change* change) {
   const auto test = co_await container_.test(change->container.id, change->master_title);
   restored.outcome = "the previous upstream files are back";
   if (!test.passed) {
+    restored.in_doubt = change->signalled || change->interrupted;
     restored.refusal = trim(test.output);
     restored.outcome += ", but nginx -t refuses the configuration now: " + restored.refusal;
   } else if (change->signalled || change->interrupted) {
     ports::SwitchReport unused;
     const auto proof = co_await reload_and_prove(change->container, generation_in(change->before), &unused);
+    restored.in_doubt = !proof.given;
     restored.outcome +=
         proof.given ? " and loaded" : fmt::format(", but Nginx does not prove that it has loaded them: {}", proof.seen);
   }
@@ -286,6 +294,10 @@ Task<Nginx::Restored> Nginx::restore(Change* change) {
 }
 
 void Nginx::throw_failure(const Change& change, const std::exception_ptr& cause, const Restored& restored) const {
+  if (restored.in_doubt) {
+    const auto happened = change.refusal.empty() ? message_of(cause) : "nginx -t refuses: " + change.refusal;
+    throw Error(ErrorKind::in_doubt, fmt::format("{}; {}", happened, restored.outcome));
+  }
   if (change.refusal.empty()) {
     throw Error(kind_of(cause), fmt::format("{}; {}", message_of(cause), restored.outcome));
   }

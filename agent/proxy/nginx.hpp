@@ -62,8 +62,9 @@ class Nginx final : public ports::UpstreamProxy {
     std::string refusal;  // what nginx -t said
   };
   struct Restored {
-    std::string outcome;  // in words
-    std::string refusal;  // what nginx -t says to the previous files
+    bool in_doubt = false;  // Nginx may route by other files than those from before
+    std::string outcome;    // in words
+    std::string refusal;    // what nginx -t says to the previous files
   };
   struct Proof {
     bool given = false;
@@ -71,7 +72,7 @@ class Nginx final : public ports::UpstreamProxy {
   };
 
   Task<void> learn(ports::Container container, std::string master_title);
-  FileMap render(const std::vector<ports::Route>& routes, const std::string& generation) const;
+  FileMap render(const std::vector<ports::Route>& routes, const std::string& generation, const FileMap& present) const;
   std::string next_generation(const FileMap& files, const std::optional<FileMap>& remembered) const;
   Task<bool> confirmed(std::string generation);
   Task<void> make(Change* change, ports::SwitchReport* report);

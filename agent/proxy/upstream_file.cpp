@@ -78,6 +78,13 @@ std::string outside_file(const ports::Route& route) {
   return text + "}\n";
 }
 
+/// The users' configuration may still name it, and must load.
+std::string former_file(const std::string& upstream) {
+  return std::string(file_header) +
+         "# No service in deploy.d has this upstream any more: remove this file when nginx.conf does not name it.\n" +
+         fmt::format("upstream {} {{\n{}}}\n", upstream, server_lines({}, ""));
+}
+
 std::string marker_server(const UpstreamFilesInput& input) {
   return fmt::format(R"(
 # Tells which of these files a worker has loaded; deployctl asks it after every reload.
@@ -250,6 +257,7 @@ FileMap render_upstream_files(const UpstreamFilesInput& input) {
   for (const auto& route : input.routes) {
     if (!route.settings.upstream.empty()) files[route.settings.upstream + ".conf"] = outside_file(route);
   }
+  for (const auto& name : input.former_upstreams) files.try_emplace(name + ".conf", former_file(name));
   files[std::string(internal_file)] = internal_text(input);
   return files;
 }

@@ -33,6 +33,8 @@ struct UpstreamFilesInput {
   std::uint16_t marker_port = 0;
   std::string routing_subnet;  // CIDR: who may ask the marker and use the routes between services
   std::string nginx_address;   // Nginx's own on the routing network
+  /// Upstreams that our files in the folder have now; those that no route names any more are kept without targets.
+  std::set<std::string> former_upstreams;
   /// Ports on which the users' own servers listen on every address.
   std::set<std::uint16_t> wildcard_ports;
   /// Ports on which they listen on single addresses only.

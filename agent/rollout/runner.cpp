@@ -130,7 +130,7 @@ Task<bool> Runner::do_step(Work& work, domain::Step& step, Direction direction) 
   if (!failure) co_return true;
   const auto state = co_await asio::this_coro::cancellation_state;
   if (state.cancelled() != asio::cancellation_type::none) std::rethrow_exception(failure);
-  fail(work, step, message_of(failure));
+  fail(work, step, failure);
   co_return false;
 }
 
@@ -160,9 +160,11 @@ void Runner::finish_step(Work& work, domain::Step& step, Direction direction, co
   });
 }
 
-void Runner::fail(Work& work, domain::Step& step, const std::string& message) {
+void Runner::fail(Work& work, domain::Step& step, const std::exception_ptr& cause) {
+  const auto message = message_of(cause);
   journal_.transaction([&] {
-    step.state = StepState::failed;
+    // A step whose effect may have taken place stays in doubt, and is undone as one that worked.
+    if (kind_of(cause) != ErrorKind::in_doubt) step.state = StepState::failed;
     step.finished = journal_.now();
     step.detail = message;
     journal_.rollouts.update(step);

@@ -80,6 +80,8 @@ Task<Outcome> StepEffects::undo(Work& work, domain::Step step) {
     case start:
       co_return co_await undo_start(work, step);
     case switch_traffic:
+      // One that failed cleanly left everything as it was.
+      if (step.state == domain::StepState::failed) co_return Outcome{};
       co_return co_await switch_to(work, step.before);
     case stop:
       co_return co_await undo_stop(work, step);

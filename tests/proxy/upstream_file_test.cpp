@@ -71,6 +71,17 @@ TEST_CASE("an upstream without targets is one that loads and answers 502") {
         "}\n");
 }
 
+TEST_CASE("an upstream that no service has any more stays, without targets") {
+  auto former = input({});
+  former.former_upstreams = {"billing"};
+  CHECK(render_upstream_files(former).at("billing.conf") ==
+        "# Written by deployctl. Changes made here are lost.\n"
+        "# No service in deploy.d has this upstream any more: remove this file when nginx.conf does not name it.\n"
+        "upstream billing {\n"
+        "    server 127.0.0.1:1 down;  # no target: answered 502\n"
+        "}\n");
+}
+
 TEST_CASE("the internal file of one service on a port of its own") {
   const auto files = render_upstream_files(input({route("llm", "", 8000, {{"10.213.176.12", 8000}})}));
   CHECK(files.size() == 1);

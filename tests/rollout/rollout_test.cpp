@@ -258,6 +258,35 @@ TEST_CASE("a failed switch is undone: the old container keeps the traffic and th
   CHECK(world.engine.names() == std::vector{before});
 }
 
+TEST_CASE("a switch that may have taken place is switched back before its container goes") {
+  World world;
+  world.services = {service_named("backend")};
+  Agent agent(world);
+  agent.push({"backend"}, 'a');
+  agent.work();
+  const auto before = routed_container(world, "backend");
+  world.proxy.fail_after.emplace_back(ErrorKind::in_doubt, "no proof, and the previous files could not be loaded");
+  agent.push({"backend"}, 'b');
+  agent.work();
+  CHECK(agent.last().phase == domain::Phase::rolled_back);
+  CHECK(routed_container(world, "backend") == before);
+  CHECK(world.engine.names() == std::vector{before});
+}
+
+TEST_CASE("a switch without an Nginx changes nothing and is rolled back, not left for a person") {
+  World world;
+  world.services = {service_named("backend")};
+  Agent agent(world);
+  agent.push({"backend"}, 'a');
+  agent.work();
+  const Error missing(ErrorKind::not_found, "there is no container named nginx");
+  world.proxy.fail_before.assign(5, missing);
+  agent.push({"backend"}, 'b');
+  agent.work();
+  CHECK(agent.last().phase == domain::Phase::rolled_back);
+  CHECK(agent.last().reason == "there is no container named nginx");
+}
+
 TEST_CASE("an undo that fails asks for a person and says both causes") {
   World world;
   world.services = {service_named("backend")};

@@ -116,7 +116,7 @@ struct Agent {
       context.restart();
       if (context.poll() > 0) continue;
       const bool idle = journal.rollouts.unfinished().empty() && jobs.waiting().empty();
-      if (idle || !world.clock.advance_to_next()) break;
+      if (idle || !world.clock.advance_to_next(end)) break;
     }
     stop();
     context.restart();
