@@ -43,7 +43,7 @@ TEST_CASE("errors are answered by their kind") {
   CHECK(status(ErrorKind::conflict) == 409);
   CHECK(status(ErrorKind::timed_out) == 504);
   CHECK(status(ErrorKind::failed) == 500);
-  CHECK(status(ErrorKind::unreachable) == 500);
+  CHECK(status(ErrorKind::unreachable) == 503);
   CHECK(status(ErrorKind::cancelled) == 500);
   CHECK(status(ErrorKind::disk_full) == 500);
   const auto response = error_response(Error(ErrorKind::disk_full, "no \"space\""));
