@@ -30,7 +30,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr std::size_t webhook_body_bytes_max = 25 * 1024 * 1024;  // GitHub sends no more
-constexpr std::size_t webhook_connections_max = 32;  // each may hold a whole body, on a box of 2 GB
+constexpr std::size_t webhook_connections_max = 32;               // each may hold a whole body, on a box of 2 GB
 constexpr int blocking_threads = 2;
 constexpr seconds retry_first{1};
 constexpr seconds retry_most{30};
@@ -137,7 +137,7 @@ struct App::Parts {
                 proxy::marker_over_http(addresses.nginx.address, addresses.nginx.marker_port)),
           planner(parts.journal, *parts.services,
                   [&parts, routing = addresses.routing](const std::set<std::string>& taken) {
-                    const auto next = routing.next_address(parts.database.meta("last_address").value_or(""), taken);
+                    auto next = routing.next_address(parts.database.meta("last_address").value_or(""), taken);
                     parts.database.set_meta("last_address", next);
                     return next;
                   }),

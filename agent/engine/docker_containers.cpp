@@ -44,14 +44,9 @@ Task<std::optional<ports::Container>> DockerClient::inspect(std::string id_or_na
   EngineCall call;
   call.what = "inspect container " + id_or_name;
   call.path = container_path(id_or_name, "/json");
-  Json value;
-  try {
-    value = co_await engine_.ask(std::move(call));
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::not_found) throw;
-    co_return std::nullopt;
-  }
-  co_return container_from_inspect(value);
+  const auto value = co_await engine_.find(std::move(call));
+  if (!value) co_return std::nullopt;
+  co_return container_from_inspect(*value);
 }
 
 Task<ports::Container> DockerClient::require(std::string what, std::string id) {

@@ -134,14 +134,9 @@ Task<std::optional<ports::Image>> DockerClient::inspect_image(std::string refere
   EngineCall call;
   call.what = "inspect image " + reference;
   call.path = image_path(reference, "/json");
-  Json value;
-  try {
-    value = co_await engine_.ask(std::move(call));
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::not_found) throw;
-    co_return std::nullopt;
-  }
-  co_return image_from_inspect(value);
+  const auto value = co_await engine_.find(std::move(call));
+  if (!value) co_return std::nullopt;
+  co_return image_from_inspect(*value);
 }
 
 Task<std::vector<ports::Image>> DockerClient::images(ports::Labels labels) {

@@ -28,14 +28,9 @@ Task<std::optional<ports::Network>> DockerClient::inspect_network(std::string na
   EngineCall call;
   call.what = "inspect network " + name;
   call.path = network_path(name, "");
-  Json value;
-  try {
-    value = co_await engine_.ask(std::move(call));
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::not_found) throw;
-    co_return std::nullopt;
-  }
-  auto network = network_from(value);
+  const auto value = co_await engine_.find(std::move(call));
+  if (!value) co_return std::nullopt;
+  auto network = network_from(*value);
   // The engine also finds it by the beginning of an id.
   if (network.name != name && network.id != name) co_return std::nullopt;
   co_return network;

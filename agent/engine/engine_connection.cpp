@@ -169,6 +169,15 @@ Task<Json> EngineConnection::ask(EngineCall call) {
   co_return value;
 }
 
+Task<std::optional<Json>> EngineConnection::find(EngineCall call) {
+  try {
+    co_return co_await ask(std::move(call));
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::not_found) throw;
+  }
+  co_return std::nullopt;
+}
+
 Task<void> EngineConnection::stream(EngineCall call, std::shared_ptr<http::BodySource> upload, http::OnPart on_part) {
   auto request = co_await request_for(call);
   if (upload) {

@@ -55,6 +55,8 @@ class EngineConnection {
   Task<http::Response> call(EngineCall call);
   /// As call, for the body's JSON.
   Task<Json> ask(EngineCall call);
+  /// As ask; nullopt where the engine knows no such thing.
+  Task<std::optional<Json>> find(EngineCall call);
   /// Hands the body to `on_part` as it comes, without a deadline once the header is there. `upload` may be empty.
   Task<void> stream(EngineCall call, std::shared_ptr<http::BodySource> upload, http::OnPart on_part);
 

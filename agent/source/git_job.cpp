@@ -1,24 +1,14 @@
 #include "agent/source/git_job.hpp"
 
-#include <array>
 #include <nlohmann/json.hpp>
 
-#include "agent/domain/names.hpp"
+#include "agent/base/error.hpp"
 
 namespace deploy::source {
 
 using nlohmann::json;
 
 namespace {
-
-constexpr domain::NameTable<ErrorKind, 8> kKindNames = {{{ErrorKind::failed, "failed"},
-                                                         {ErrorKind::invalid, "invalid"},
-                                                         {ErrorKind::not_found, "not_found"},
-                                                         {ErrorKind::conflict, "conflict"},
-                                                         {ErrorKind::unreachable, "unreachable"},
-                                                         {ErrorKind::timed_out, "timed_out"},
-                                                         {ErrorKind::cancelled, "cancelled"},
-                                                         {ErrorKind::disk_full, "disk_full"}}};
 
 /// One line, whatever bytes a server sent into a message.
 std::string dump(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"; }
@@ -28,7 +18,7 @@ struct AsJson {
   json operator()(const FetchDone&) const { return {{"done", true}}; }
   json operator()(const FetchFailed& failed) const {
     return {{"failed",
-             {{"kind", domain::name_in(kKindNames, failed.error.kind())},
+             {{"kind", error_kind_name(failed.error.kind())},
               {"message", failed.error.message()},
               {"mirror_damaged", failed.mirror_damaged}}}};
   }
@@ -62,8 +52,7 @@ FetchLine fetch_line_from(const std::string& text) {
     if (value.contains("progress")) return FetchProgress{value.at("progress")};
     if (value.contains("done")) return FetchDone{};
     const json& failed = value.at("failed");
-    const auto kind = domain::value_in(kKindNames, failed.at("kind").get<std::string>());
-    const Error error(kind.value_or(ErrorKind::failed), failed.at("message").get<std::string>());
+    const Error error(error_kind_from(failed.at("kind").get<std::string>()), failed.at("message").get<std::string>());
     return FetchFailed{error, failed.at("mirror_damaged").get<bool>()};
   } catch (const json::exception& problem) {
     throw Error(ErrorKind::failed, std::string("git-fetch answered what cannot be read: ") + problem.what());
