@@ -77,7 +77,7 @@ void Planner::start(domain::Rollout& rollout) {
     rollout.phase = domain::Phase::running;
     rollout.started = journal_.now();
     journal_.rollouts.update(rollout);
-    journal_.tell(rollout, "rollout.started", rollout.cause);
+    journal_.tell(rollout, "rollout.started", "started");
   });
 }
 

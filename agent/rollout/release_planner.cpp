@@ -45,7 +45,7 @@ domain::ReleaseId ReleasePlanner::plan(const std::vector<store::Job>& jobs) {
     auto rollout = rollout_for(found->second, release);
     rollout.id = journal_.rollouts.add(rollout);
     jobs_.set_release(found->second.id, release);
-    journal_.tell(rollout, "rollout.queued", rollout.cause);
+    journal_.tell(rollout, "rollout.queued", "queued: " + rollout.cause);
     newest.erase(found);
   }
   // A service that was in the configuration when its delivery came, and is not any more.

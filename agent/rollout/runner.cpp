@@ -43,8 +43,13 @@ std::chrono::milliseconds deadline_of(const domain::Service& service, const doma
   return minutes(5);
 }
 
-bool was_begun(const domain::Step& step) {
-  return step.state == StepState::running || step.state == StepState::succeeded || step.state == StepState::failed;
+/// Has it left anything in the world that undo must take back?
+bool left_something(const domain::Step& step) {
+  const bool begun =
+      step.state == StepState::running || step.state == StepState::succeeded || step.state == StepState::failed;
+  const bool looks_only = step.kind == StepKind::fetch || step.kind == StepKind::image ||
+                          step.kind == StepKind::probe || step.kind == StepKind::drain;
+  return begun && !looks_only;
 }
 
 bool past_promote(const std::vector<domain::Step>& steps) {
@@ -97,7 +102,7 @@ Task<void> Runner::go_back(Work& work) {
   auto steps = journal_.rollouts.steps(work.rollout.id);
   std::reverse(steps.begin(), steps.end());
   for (auto& step : steps) {
-    if (!was_begun(step)) continue;
+    if (!left_something(step)) continue;
     const bool worked = co_await do_step(work, step, Direction::back);
     if (worked) continue;
     journal_.end(work.rollout, Phase::needs_operator,
@@ -136,27 +141,35 @@ Task<bool> Runner::do_step(Work& work, domain::Step& step, Direction direction) 
 
 void Runner::begin_step(Work& work, domain::Step& step, Direction direction) {
   journal_.transaction([&] {
-    if (direction == Direction::forward) step.state = StepState::running;
+    const auto name = domain::to_string(step.kind);
+    if (direction == Direction::back) {
+      journal_.tell(work.rollout, "step.undoing", "undoing " + name);
+      return;
+    }
+    step.state = StepState::running;
     step.attempts += 1;
     step.started = journal_.now();
     journal_.rollouts.update(step);
-    journal_.tell(work.rollout, direction == Direction::forward ? "step.started" : "step.undoing",
-                  domain::to_string(step.kind));
+    journal_.tell(work.rollout, "step.started", name + " …");
   });
 }
 
 void Runner::finish_step(Work& work, domain::Step& step, Direction direction, const Outcome& outcome) {
   journal_.transaction([&] {
-    const bool forward = direction == Direction::forward;
-    step.state = forward ? StepState::succeeded : StepState::undone;
-    step.finished = journal_.now();
-    if (forward) step.detail = outcome.detail;
+    const auto name = domain::to_string(step.kind);
+    std::string text = name + (direction == Direction::forward ? ": done" : " undone");
+    if (!outcome.detail.empty()) text = name + ": " + outcome.detail;
+    if (direction == Direction::forward) {
+      step.state = StepState::succeeded;
+      step.finished = journal_.now();
+      step.detail = outcome.detail;
+    } else if (step.state != StepState::failed) {  // people look for the step that failed
+      step.state = StepState::undone;
+    }
     journal_.rollouts.update(step);
     outcome.record();
     journal_.rollouts.update(work.rollout);
-    const auto text =
-        outcome.detail.empty() ? domain::to_string(step.kind) : domain::to_string(step.kind) + ": " + outcome.detail;
-    journal_.tell(work.rollout, forward ? "step.succeeded" : "step.undone", text);
+    journal_.tell(work.rollout, direction == Direction::forward ? "step.succeeded" : "step.undone", text);
   });
 }
 
@@ -169,7 +182,7 @@ void Runner::fail(Work& work, domain::Step& step, const std::exception_ptr& caus
     step.detail = message;
     journal_.rollouts.update(step);
     journal_.rollouts.update(work.rollout);
-    journal_.tell(work.rollout, "step.failed", domain::to_string(step.kind) + ": " + message);
+    journal_.tell(work.rollout, "step.failed", domain::to_string(step.kind) + " failed: " + message);
   });
 }
 

@@ -89,13 +89,12 @@ Task<Outcome> StepEffects::undo(Work& work, domain::Step step) {
     case image:
     case probe:
     case drain:
-      co_return Outcome{};
     case promote:
     case remove:
     case prune:
       break;
   }
-  throw std::logic_error("a step that cannot be undone");
+  throw std::logic_error("a step without an undo");
 }
 
 Task<Outcome> StepEffects::create(Work& work, domain::Step step) {

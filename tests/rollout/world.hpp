@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <catch2/catch_test_macros.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -56,6 +57,19 @@ struct World {
   FakeProber prober;
   std::vector<domain::Service> services;
 };
+
+/// The one container that requests of the service reach, by name.
+inline std::string routed_container(World& world, const std::string& service) {
+  const auto targets = world.proxy.targets(service);
+  REQUIRE(targets.size() == 1);
+  for (const auto& name : world.engine.names()) {
+    for (const auto& endpoint : world.engine.at(name).container.networks) {
+      if (endpoint.network == "deployctl" && endpoint.address == targets[0].address) return name;
+    }
+  }
+  FAIL("requests of " << service << " go to " << targets[0].address << ", where no container is");
+  return "";
+}
 
 /// One life of the agent: from a start to a stop.
 struct Agent {
