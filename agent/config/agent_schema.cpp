@@ -50,8 +50,8 @@ void read_routing(const Value& value, RoutingSettings& routing) {
     if (auto text = subnet->filled_text()) {
       boost::system::error_code problem;
       auto network = ip::make_network_v4(*text, problem);
-      if (problem || network.prefix_length() < 8 || network.prefix_length() > 28) {
-        subnet->error("must be an IPv4 network from /8 to /28, e.g. 10.213.0.0/16");
+      if (problem || network.prefix_length() < 16 || network.prefix_length() > 26) {
+        subnet->error("must be an IPv4 network from /16 to /26, e.g. 10.213.176.0/22");
       } else if (network != network.canonical()) {
         subnet->error("is an address inside of a network", "did you mean `" + network.canonical().to_string() + "`?");
       } else {

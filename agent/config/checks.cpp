@@ -24,6 +24,15 @@ bool check_name(const Value& value, const std::string& name) {
   return ok || refuse(value, "must have 2 to 41 lower-case letters, digits and hyphens, and not begin with a hyphen");
 }
 
+bool check_upstream_name(const Value& value, const std::string& name) {
+  bool ok = name.size() <= 64 && is_alphanumeric(name[0]) &&
+            std::ranges::all_of(name, [](char c) { return is_alphanumeric(c) || c == '_' || c == '.' || c == '-'; });
+  if (!ok)
+    return refuse(value, "must have at most 64 letters, digits, `_`, `.` and `-`, and begin with a letter or digit");
+  return !name.starts_with("deployctl") ||
+         refuse(value, "must not begin with `deployctl`, which is used for calls between services");
+}
+
 bool check_docker_name(const Value& value, const std::string& name) {
   bool ok = name.size() >= 2 && is_alphanumeric(name[0]) &&
             std::ranges::all_of(name, [](char c) { return is_alphanumeric(c) || c == '_' || c == '.' || c == '-'; });

@@ -9,9 +9,12 @@
 
 namespace deploy::config {
 
-/// Names of services and upstreams: [a-z0-9][a-z0-9-]{1,40}, so that they fit into host names, container names and
-/// Nginx files.
+/// Names of services: [a-z0-9][a-z0-9-]{1,40}, so that they fit into host names, container names and Nginx files.
 bool check_name(const Value& value, const std::string& name);
+
+/// Names of upstreams, which the users' nginx.conf may have already: letters, digits, `_`, `-` and `.`; `deployctl` is
+/// ours.
+bool check_upstream_name(const Value& value, const std::string& name);
 
 /// Names that Docker takes for containers, networks and volumes.
 bool check_docker_name(const Value& value, const std::string& name);

@@ -33,6 +33,9 @@ void read_trigger(Fields& fields, domain::Service& service) {
     auto index = value->one_of(names);
     known = index.has_value();
     if (index) service.trigger = triggers[*index];
+    if (service.trigger == Trigger::registry_package) {
+      value->error("cannot be `registry_package` yet", "write push, workflow_run or manual");
+    }
   }
   if (auto value = fields.find("repo")) {
     auto repo = value->filled_text();
@@ -165,7 +168,7 @@ void read_proxy(const Value& value, ServiceFile& result) {
   Fields fields(value);
   if (auto upstream = fields.find("upstream")) {
     auto name = upstream->filled_text();
-    if (name && check_name(*upstream, *name)) {
+    if (name && check_upstream_name(*upstream, *name)) {
       proxy.upstream = std::move(*name);
       result.upstream = upstream->place();
     }

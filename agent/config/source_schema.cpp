@@ -141,8 +141,6 @@ void read_source(const Value& value, domain::Service& service) {
   if (!value.is_map()) return;
   if (!git && !image) {
     value.error("has neither `git` nor `image`", "name the repository to build from, or the image to pull, or both");
-  } else if (!image && service.trigger == domain::Trigger::registry_package) {
-    value.error("misses the key `image`", "`on: registry_package` pulls what the registry announces");
   }
 }
 

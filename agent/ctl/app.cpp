@@ -106,7 +106,7 @@ void add_asking_commands(CLI::App& app, Arguments& arguments) {
   logs_command->add_flag("-f,--follow", arguments.logs.follow, "Go on as lines come");
   logs_command
       ->add_option("--tail", arguments.logs.tail, "Begin this many lines before the end of a service's log (100)")
-      ->check(CLI::Range(0, 100000));
+      ->check(CLI::Range(0, 10000));
   logs_command->callback([&arguments] {
     arguments.command = [options = arguments.logs](Session session) { return logs(std::move(session), options); };
   });

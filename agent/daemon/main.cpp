@@ -56,7 +56,11 @@ int main(int argc, char** argv) {
   options.set_version_flag("--version", "deployd " DEPLOYCTL_VERSION);
   // Started by deployd itself; it takes its orders from standard input.
   auto* git_fetch = options.add_subcommand("git-fetch", "")->group("");
-  CLI11_PARSE(options, argc, argv);
+  try {
+    options.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return options.exit(error) == 0 ? 0 : exit_invalid_configuration;
+  }
 
   try {
     if (git_fetch->parsed()) return deploy::source::git_fetch_main(std::cin, std::cout);

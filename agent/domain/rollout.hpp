@@ -124,7 +124,7 @@ struct Event {
   ReleaseId release;
   RolloutId rollout;  // 0: of the release
   std::string service;
-  std::string kind;  // rollout.queued, rollout.started, step.started, step.succeeded, step.failed, step.undone, note,
+  std::string kind;  // rollout.queued, rollout.started, step.started, step.succeeded, step.failed, step.undoing, step.undone, note,
                      // rollout.ended, release.ended
   std::string text;
 };

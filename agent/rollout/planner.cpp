@@ -51,7 +51,9 @@ std::vector<domain::StepKind> source_steps(const domain::Rollout& rollout, const
   using enum domain::StepKind;
   if (rollout.kind == domain::RolloutKind::rollback) return {image};
   if (!rollout.image.empty()) return {pull};
-  if (!service.source.image.empty()) {
+  // Whoever names a branch, tag or commit by hand wants just that built; what events bring was built by somebody else.
+  const bool by_hand = rollout.commit.empty() && !rollout.ref.empty();
+  if (!service.source.image.empty() && !(by_hand && service.source.git)) {
     const bool needs_commit = service.source.image.find("{sha}") != std::string::npos;
     if (!needs_commit || !rollout.commit.empty()) return {pull};
     if (service.source.git) return {fetch, pull};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <nlohmann/json.hpp>
 
 #include "agent/base/error.hpp"
 #include "agent/base/text.hpp"
@@ -196,11 +197,13 @@ Outcome StepEffects::promote(Work& work, const domain::Step& step) {
 }
 
 Task<Outcome> StepEffects::stop(Work& work, domain::Step step) {
-  // The grace period of the containers that are stopped may differ from the new revision's; the longer one is safe.
-  const auto grace = work.service.container.stop_grace_period;
   for (const auto& target : load(step.targets)) {
     const auto container = co_await engine_.inspect(target.container_id);
-    if (container) co_await engine_.stop(target.container_id, grace);
+    if (!container) continue;
+    // What is stopped runs with the configuration of its own revision.
+    const auto revision = journal_.revisions.get(target.revision.value_or(work.revision->id));
+    const auto settings = domain::service_from_json(nlohmann::json::parse(revision.config)).container;
+    co_await engine_.stop(target.container_id, settings.stop_grace_period);
   }
   co_return Outcome{};
 }

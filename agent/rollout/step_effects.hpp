@@ -1,19 +1,22 @@
 // What each kind of step does, and how it is undone. Every effect first observes and then acts, so that it can be
 // repeated after a crash at any point:
 //
+// clang-format off
 //   kind     effect                                      observed by                     undone by
-//   fetch    mirror brought up to date, commit resolved  the mirror                      nothing
-//   build    image built, revision stored                revision whose image exists     image removed if it never was
-//   live pull     image pulled and pinned by its digest       the engine's image              image removed if it never
-//   was live image    the image of a stored revision is there     the engine's image              nothing create
-//   containers on both networks                 name and labels                 containers removed start    containers
-//   run                              the engine (started: fine)      drained and stopped probe    proved healthy asked
-//   again                     nothing switch   Nginx routes to these targets, proved       files, and the proof again
-//   switched back, proved promote  the revision is live from here on           the database alone              never:
-//   the point of no return drain    what is under way finishes                  connections counted             nothing
+//   fetch    mirror brought up to date, commit resolved  the mirror                      nothing to undo
+//   build    image built, revision stored                the engine's build cache        image removed if it never was live
+//   pull     image pulled and pinned by its digest       the engine's image              image removed if it never was live
+//   image    the image of a stored revision is there     the engine's image              nothing to undo
+//   create   containers on both networks                 name and labels                 containers removed
+//   start    containers run                              the engine (started: fine)      drained and stopped
+//   probe    proved healthy                              asked again                     nothing to undo
+//   switch   Nginx routes to these targets, proved       files, and the proof again      switched back, proved
+//   promote  the revision is live from here on           the database alone              never: the point of no return
+//   drain    what is under way finishes                  connections counted             nothing to undo
 //   stop     old containers stopped                      the engine (stopped: fine)      started and proved healthy
 //   remove   old containers removed                      the engine (gone: fine)         never: after promote
 //   prune    images beyond `retain` removed              the engine (gone: fine)         never: after promote
+// clang-format on
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

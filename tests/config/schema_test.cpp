@@ -254,7 +254,7 @@ TEST_CASE("text for Nginx cannot leave its directive") {
         std::string::npos);
   CHECK(service_errors(begin + ("proxy: { port: 1, directives: [\"" + text + "\"] }\n")).find("must not hold") !=
         std::string::npos);
-  CHECK(service_errors(begin + ("proxy: { port: 1, upstream: \"" + text + "\" }\n")).find("lower-case letters") !=
+  CHECK(service_errors(begin + ("proxy: { port: 1, upstream: \"" + text + "\" }\n")).find("at most 64 letters") !=
         std::string::npos);
 }
 

@@ -1,6 +1,7 @@
 #include <catch2/catch_all.hpp>
 
 #include "agent/base/error.hpp"
+#include "tests/fakes/run.hpp"
 #include "tests/rollout/world.hpp"
 
 using namespace deploy;
@@ -133,6 +134,25 @@ TEST_CASE("a rollback runs the old image with its own configuration") {
   const auto& spec = world.engine.at(routed_container(world, "backend")).spec;
   CHECK(spec.image == "deployctl/backend:" + old);
   CHECK(spec.settings.environment.at("MODE") == "old");
+}
+
+TEST_CASE("with git and image, events pull and a ref named by hand is built") {
+  using enum domain::StepKind;
+  auto service = service_named("backend");
+  service.source.image = "registry/backend:{sha}";
+  domain::Rollout rollout;
+  rollout.commit = commit_of('a');
+  rollout.ref = "main";
+  CHECK(rollout::source_steps(rollout, service) == std::vector{pull});
+  rollout.commit.clear();
+  CHECK(rollout::source_steps(rollout, service) == std::vector{fetch, build});
+  rollout.ref.clear();
+  CHECK(rollout::source_steps(rollout, service) == std::vector{fetch, pull});
+  service.source.git.reset();
+  const auto error = error_of([&] { rollout::source_steps(rollout, service); });
+  CHECK(error.message() ==
+        "the image \"registry/backend:{sha}\" of backend needs a commit: name one image with --image, or give "
+        "the service a source.git");
 }
 
 TEST_CASE("images beyond `retain` are removed, those of the newest revisions stay") {

@@ -1,7 +1,7 @@
 -- Times are milliseconds since 1970 in UTC. Lists and configurations are JSON. Names of phases, kinds and states are those of
 -- agent/domain/rollout.cpp and never change.
 
-CREATE TABLE meta (          -- one row each: instance, key, subnet, last_address
+CREATE TABLE meta (          -- one row each: instance, subnet, last_address
   name  TEXT PRIMARY KEY,
   value TEXT NOT NULL
 ) STRICT;
