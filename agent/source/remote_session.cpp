@@ -10,6 +10,11 @@
 #include "agent/source/host_keys.hpp"
 #include "agent/source/ssh_key.hpp"
 
+// libgit2 1.9 declares git_error_set_str here and no longer by way of git2.h.
+#if __has_include(<git2/sys/errors.h>)
+#include <git2/sys/errors.h>
+#endif
+
 namespace deploy::source {
 
 namespace {
