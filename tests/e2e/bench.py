@@ -16,7 +16,7 @@ from harness.repos import release
 from harness.scene import NETWORK, ROUTING, SERVICES, Scene
 from harness.wait import until
 
-OUTSIDE_RATE, BETWEEN_RATE = 500, 200
+OUTSIDE_RATE, BETWEEN_RATE = 500, 500
 NOT_OURS = {"fetch", "build", "pull", "image", "probe", "drain"}  # steps whose time is the user's, not deployctl's
 
 
@@ -73,7 +73,7 @@ class Bench:
         return took
 
     def measure_rollouts(self):
-        """Rolls two versions of backend and of llm in turn, and the bare calls between them."""
+        """Rolls two versions of backend and of llm in turn, and the bare calls between them, all under the same load."""
         commits = {service: [self.scene.repos[service].head, release(self.scene.repos[service], "v2")] for service in ("backend", "llm")}
         for service in commits:  # build both before anything is measured
             self.deploy(service)
@@ -85,10 +85,10 @@ class Bench:
             service = ("backend", "llm")[number % 2]
             commit = commits[service][(number // 2) % 2]
             shown.append(self.deploy(service, "--ref", commit))
+            if number % 2:
+                bare.append(self.bare_calls())
             print(f"  rollout {number + 1:>2} of {self.count}: {service} {milliseconds(shown[-1]) / 1000:5.1f} s", file=sys.stderr, flush=True)
         reports = {load.name: load.stop() for load in loads}
-        for _ in range(min(self.count, 10)):
-            bare.append(self.bare_calls())
         return shown, bare, reports
 
     def measure_idle(self, seconds=20):
