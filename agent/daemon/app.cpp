@@ -60,6 +60,14 @@ std::filesystem::path made_private(const std::filesystem::path& folder) {
   return folder;
 }
 
+void listen_for_commands(http::Server& server, const config::SocketSettings& settings) {
+  http::UnixSocketSpec socket;
+  socket.path = settings.path.string();
+  socket.group = settings.group;
+  made(settings.path.parent_path());
+  server.listen_unix(socket);
+}
+
 /// Nginx's workers, which pass webhooks on, run as another user; what they pass is signed.
 constexpr mode_t webhook_socket_mode = 0666;
 
@@ -195,34 +203,29 @@ Task<void> App::run() {
   auto& parts = *parts_;
   const auto& agent = parts.configuration.agent;
 
+  std::optional<webhook::Receiver> receiver;
+  if (agent.webhook) {
+    std::vector<std::string> secrets;
+    for (const auto& source : agent.webhook->secrets) secrets.push_back(config::load_secret(source));
+    receiver.emplace(
+        secrets, [&parts] { return parts.services; }, parts.sink);
+  }
+  http::Server webhook_server(parts.executor, webhook_limits(), [&](http::Request request) -> Task<http::Response> {
+    if (request.path() != agent.webhook->path) throw Error(ErrorKind::not_found, "there is nothing here");
+    co_return co_await receiver->receive(std::move(request));
+  });
   api::Parts served{parts.executor, parts.journal, parts.events,
                     parts.log,      parts.engine,  parts.queries,
                     parts.commands, parts.changed, [&parts] { return parts.notes(); }};
   const auto router = api::routes(served);
   http::Server api_server(parts.executor, http::Limits{},
                           [&router](http::Request request) { return router.handle(std::move(request)); });
-  http::UnixSocketSpec socket;
-  socket.path = agent.socket.path.string();
-  socket.group = agent.socket.group;
-  made(agent.socket.path.parent_path());
-  api_server.listen_unix(socket);
 
-  std::optional<webhook::Receiver> receiver;
-  std::optional<http::Server> webhook_server;
-  if (agent.webhook) {
-    std::vector<std::string> secrets;
-    for (const auto& source : agent.webhook->secrets) secrets.push_back(config::load_secret(source));
-    receiver.emplace(
-        secrets, [&parts] { return parts.services; }, parts.sink);
-    webhook_server.emplace(parts.executor, webhook_limits(), [&](http::Request request) -> Task<http::Response> {
-      if (request.path() != agent.webhook->path) throw Error(ErrorKind::not_found, "there is nothing here");
-      co_return co_await receiver->receive(std::move(request));
-    });
-    listen_for_webhooks(*webhook_server, *agent.webhook);
-  }
-
+  // Whatever happens from here on, both servers are stopped before this coroutine ends.
   std::exception_ptr stopped;
   try {
+    listen_for_commands(api_server, agent.socket);
+    if (agent.webhook) listen_for_webhooks(webhook_server, *agent.webhook);
     co_await parts.work_forever();
   } catch (...) {
     stopped = std::current_exception();
@@ -230,7 +233,7 @@ Task<void> App::run() {
   const auto state = co_await asio::this_coro::cancellation_state;
   const bool asked_to_stop = state.cancelled() != asio::cancellation_type::none;
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-  if (webhook_server) co_await webhook_server->stop(webhook_shutdown_grace);
+  co_await webhook_server.stop(webhook_shutdown_grace);
   co_await api_server.stop(api_shutdown_grace);
   if (!asked_to_stop && stopped) std::rethrow_exception(stopped);
 }

@@ -38,10 +38,13 @@ Task<bool> NginxContainer::join(ports::Container container, std::string network,
     const std::set<std::string> present(endpoint->aliases.begin(), endpoint->aliases.end());
     const bool named = std::includes(present.begin(), present.end(), aliases.begin(), aliases.end());
     if (named && endpoint->address == address) co_return false;
+    // Between the two calls Nginx reaches no target: nothing may come in between.
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     co_await engine_.disconnect(container.id, network);
   }
   ports::NetworkEndpoint wanted{network, address, {aliases.begin(), aliases.end()}};
   co_await engine_.connect(container.id, wanted);
+  co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
   co_return true;
 }
 

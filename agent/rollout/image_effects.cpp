@@ -22,6 +22,8 @@ std::string pinned(const ports::Image& image, const std::string& reference) {
   return image.id;
 }
 
+constexpr std::chrono::minutes build_deadline{30};
+
 void check_dockerfile(const ports::SourceTree& tree, const domain::GitSource& git, const std::string& commit) {
   const auto& entries = tree.entries();
   const bool present = std::any_of(entries.begin(), entries.end(),
@@ -74,7 +76,12 @@ Task<Outcome> StepEffects::build(Work& work) {
   auto log = logger(work);
   const auto turn = co_await builds_.lock();
   revision.image = request.tag;
-  co_await engine_.build(request, log);
+  const auto built = co_await first_of(engine_.build(request, log), clock_.sleep_for(build_deadline));
+  if (!built) {
+    throw Error(ErrorKind::timed_out, "the build of " + request.tag +
+                                          " took longer than 30 min and was stopped; its output: deployctl logs " +
+                                          std::to_string(work.rollout.id.value));
+  }
   work.rollout.log.clear();
   Outcome outcome;
   outcome.detail = request.tag;
@@ -126,14 +133,13 @@ Task<Outcome> StepEffects::find_image(Work& work) {
 Task<Outcome> StepEffects::undo_image(Work& work) {
   Outcome outcome;
   if (!work.revision || work.revision->promoted || !work.revision->image_is_ours) co_return outcome;
-  co_await engine_.remove_image(work.revision->image);
-  if (!work.revision->image_asked.empty()) co_await engine_.remove_image(work.revision->image_asked);
+  const std::vector<domain::Revision> dropped{*work.revision};
+  co_await remove_images(dropped);
   outcome.record = [this, id = work.revision->id] { journal_.revisions.set_pruned(id); };
   co_return outcome;
 }
 
 Task<Outcome> StepEffects::prune(Work& work) {
-  std::set<std::string> kept_images;
   std::set<domain::RevisionId> kept;
   for (const auto& target : journal_.targets.present()) {
     if (target.revision) kept.insert(*target.revision);
@@ -147,20 +153,9 @@ Task<Outcome> StepEffects::prune(Work& work) {
   }
   std::vector<domain::Revision> dropped;
   for (const auto& revision : journal_.revisions.with_image(work.service.name)) {
-    if (kept.contains(revision.id)) {
-      kept_images.insert(revision.image);
-      kept_images.insert(revision.image_asked);
-    } else {
-      dropped.push_back(revision);
-    }
+    if (!kept.contains(revision.id)) dropped.push_back(revision);
   }
-  for (const auto& revision : dropped) {
-    if (!revision.image_is_ours) continue;
-    for (const auto& reference : {revision.image, revision.image_asked}) {
-      if (reference.empty() || kept_images.contains(reference)) continue;
-      co_await engine_.remove_image(reference);
-    }
-  }
+  co_await remove_images(dropped);
   Outcome outcome;
   if (!dropped.empty())
     outcome.detail = "removed " + std::to_string(dropped.size()) + " old revision" + (dropped.size() == 1 ? "" : "s");
@@ -168,6 +163,26 @@ Task<Outcome> StepEffects::prune(Work& work) {
     for (const auto& revision : dropped) journal_.revisions.set_pruned(revision.id);
   };
   co_return outcome;
+}
+
+/// Removes the images that are ours and that no other revision, of any service, still names.
+Task<void> StepEffects::remove_images(std::vector<domain::Revision> dropped) {
+  std::set<std::string> kept;
+  for (const auto& revision : journal_.revisions.with_image("")) {
+    const bool goes =
+        std::any_of(dropped.begin(), dropped.end(), [&](const auto& other) { return other.id == revision.id; });
+    if (goes) continue;
+    kept.insert(revision.image);
+    kept.insert(revision.image_asked);
+  }
+  for (const auto& revision : dropped) {
+    if (!revision.image_is_ours) continue;
+    const std::vector<std::string> references{revision.image, revision.image_asked};
+    for (const auto& reference : references) {
+      if (reference.empty() || kept.contains(reference)) continue;
+      co_await engine_.remove_image(reference);
+    }
+  }
 }
 
 Task<bool> StepEffects::is_live(Work& work, std::string revision) {

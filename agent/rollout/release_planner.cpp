@@ -14,7 +14,8 @@ std::optional<milliseconds> ReleasePlanner::plan_due() {
   if (waiting.empty()) return std::nullopt;
   const auto due = std::min(waiting.back().created + settle_.quiet, waiting.front().created + settle_.most);
   const auto left = std::chrono::ceil<milliseconds>(due - journal_.now());
-  if (left > milliseconds::zero()) return left;
+  const bool clock_went_back = waiting.front().created > journal_.now();
+  if (left > milliseconds::zero() && !clock_went_back) return left;
   journal_.transaction([&] { plan(waiting); });
   return std::nullopt;
 }

@@ -12,6 +12,7 @@ namespace {
 using domain::Phase;
 using domain::StepKind;
 using domain::StepState;
+using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
@@ -24,6 +25,7 @@ std::chrono::milliseconds deadline_of(const domain::Service& service, const doma
     case StepKind::promote:
       return minutes(5);
     case StepKind::build:
+      return hours(6);  // mostly waiting for its turn: the build itself has a deadline of its own
     case StepKind::pull:
     case StepKind::image:
       return minutes(30);
@@ -52,6 +54,12 @@ bool left_something(const domain::Step& step) {
   return begun && !looks_only;
 }
 
+[[noreturn]] void throw_step_deadline(const domain::Step& step, std::chrono::milliseconds deadline) {
+  // A switch that was cut short may have taken place.
+  const auto kind = step.kind == StepKind::switch_traffic ? ErrorKind::in_doubt : ErrorKind::timed_out;
+  throw Error(kind, "the step \"" + domain::to_string(step.kind) + "\" did not end within " + human_duration(deadline));
+}
+
 bool past_promote(const std::vector<domain::Step>& steps) {
   return std::any_of(steps.begin(), steps.end(), [](const domain::Step& step) {
     return step.kind == StepKind::promote && step.state == StepState::succeeded;
@@ -77,24 +85,29 @@ Task<void> Runner::run(domain::RolloutId id) {
 
 Task<void> Runner::go_forward(Work& work) {
   auto steps = journal_.rollouts.steps(work.rollout.id);
+  std::string left_over;  // what went wrong after promote: the rest is cleared away all the same
   for (auto& step : steps) {
     if (step.state == StepState::succeeded) continue;
     const bool worked = co_await do_step(work, step, Direction::forward);
     if (domain::is_final(work.rollout.phase)) co_return;
     if (worked) continue;
-    if (past_promote(journal_.rollouts.steps(work.rollout.id))) {
-      journal_.end(work.rollout, Phase::needs_operator,
-                   work.revision->name + " is live, but what it replaced could not be cleared away: " + step.detail);
-    } else {
-      journal_.transaction([&] {
-        work.rollout.phase = Phase::undoing;
-        work.rollout.reason = step.detail;
-        journal_.rollouts.update(work.rollout);
-      });
+    if (past_promote(steps)) {
+      left_over = left_over.empty() ? step.detail : left_over + "; " + step.detail;
+      continue;
     }
+    journal_.transaction([&] {
+      work.rollout.phase = Phase::undoing;
+      work.rollout.reason = step.detail;
+      journal_.rollouts.update(work.rollout);
+    });
     co_return;
   }
-  journal_.end(work.rollout, Phase::succeeded, "");
+  if (left_over.empty()) {
+    journal_.end(work.rollout, Phase::succeeded, "");
+  } else {
+    journal_.end(work.rollout, Phase::needs_operator,
+                 work.revision->name + " is live, but what it replaced could not be cleared away: " + left_over);
+  }
 }
 
 Task<void> Runner::go_back(Work& work) {
@@ -121,22 +134,26 @@ Task<void> Runner::go_back(Work& work) {
 
 Task<bool> Runner::do_step(Work& work, domain::Step& step, Direction direction) {
   begin_step(work, step, direction);
+  std::optional<Outcome> outcome;
   std::exception_ptr failure;
   try {
     auto effect = direction == Direction::forward ? effects_.perform(work, step) : effects_.undo(work, step);
     const auto deadline = deadline_of(work.service, step);
-    const auto outcome = co_await first_of(std::move(effect), clock_.sleep_for(deadline));
-    if (!outcome) throw_deadline(deadline, "the step \"" + domain::to_string(step.kind) + "\"");
-    finish_step(work, step, direction, *outcome);
-    if (outcome->live_already) end_unchanged(work);
+    outcome = co_await first_of(std::move(effect), clock_.sleep_for(deadline));
+    if (!outcome) throw_step_deadline(step, deadline);
   } catch (...) {
     failure = std::current_exception();
   }
-  if (!failure) co_return true;
-  const auto state = co_await asio::this_coro::cancellation_state;
-  if (state.cancelled() != asio::cancellation_type::none) std::rethrow_exception(failure);
-  fail(work, step, failure);
-  co_return false;
+  if (failure) {
+    const auto state = co_await asio::this_coro::cancellation_state;
+    if (state.cancelled() != asio::cancellation_type::none) std::rethrow_exception(failure);
+    fail(work, step, direction, failure);
+    co_return false;
+  }
+  // What cannot be written down is no failure of the effect: it leaves the step in doubt, to be done again.
+  finish_step(work, step, direction, *outcome);
+  if (outcome->live_already) end_unchanged(work);
+  co_return true;
 }
 
 void Runner::begin_step(Work& work, domain::Step& step, Direction direction) {
@@ -173,11 +190,11 @@ void Runner::finish_step(Work& work, domain::Step& step, Direction direction, co
   });
 }
 
-void Runner::fail(Work& work, domain::Step& step, const std::exception_ptr& cause) {
+void Runner::fail(Work& work, domain::Step& step, Direction direction, const std::exception_ptr& cause) {
   const auto message = message_of(cause);
   journal_.transaction([&] {
     // A step whose effect may have taken place stays in doubt, and is undone as one that worked.
-    if (kind_of(cause) != ErrorKind::in_doubt) step.state = StepState::failed;
+    if (direction == Direction::forward && kind_of(cause) != ErrorKind::in_doubt) step.state = StepState::failed;
     step.finished = journal_.now();
     step.detail = message;
     journal_.rollouts.update(step);

@@ -30,7 +30,7 @@ class Runner {
   Task<bool> do_step(Work& work, domain::Step& step, Direction direction);
   void begin_step(Work& work, domain::Step& step, Direction direction);
   void finish_step(Work& work, domain::Step& step, Direction direction, const Outcome& outcome);
-  void fail(Work& work, domain::Step& step, const std::exception_ptr& cause);
+  void fail(Work& work, domain::Step& step, Direction direction, const std::exception_ptr& cause);
   void end_unchanged(Work& work);
 
   Planner& planner_;

@@ -160,19 +160,29 @@ Task<Outcome> StepEffects::start(Work& work, domain::Step step) {
 
 Task<Outcome> StepEffects::probe(Work& work, domain::Step step) {
   const auto begun = clock_.steady_now();
-  for (const auto& target : load(step.targets)) co_await prove_healthy(work, target);
+  for (const auto& target : load(step.targets)) co_await prove_healthy(work, target, work.service.health);
   const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.steady_now() - begun);
   Outcome outcome;
   outcome.detail = "healthy after " + human_duration(took);
   co_return outcome;
 }
 
-Task<void> StepEffects::prove_healthy(Work& work, domain::Target target) {
-  const ports::Endpoint endpoint{target.address, work.service.health.port};
+/// The configuration that the target runs with: its own revision's. nullopt: it has no revision yet.
+std::optional<domain::Service> StepEffects::stored_config(const domain::Target& target) {
+  if (!target.revision) return std::nullopt;
+  return domain::service_from_json(nlohmann::json::parse(journal_.revisions.get(*target.revision).config));
+}
+
+domain::Service StepEffects::service_of(const Work& work, const domain::Target& target) {
+  return stored_config(target).value_or(work.service);
+}
+
+Task<void> StepEffects::prove_healthy(Work& work, domain::Target target, domain::HealthCheck check) {
+  const ports::Endpoint endpoint{target.address, check.port};
   const auto note = [this, rollout = work.rollout.id, name = target.container_name](std::string_view answer) {
     log_.append(rollout, name + ": " + std::string(answer));
   };
-  const auto verdict = co_await prober_.prove(target.container_id, endpoint, work.service.health, note);
+  const auto verdict = co_await prober_.prove(target.container_id, endpoint, check, note);
   if (verdict.healthy) co_return;
   work.rollout.log = co_await engine_.log_tail(target.container_id, shown_log_lines);
   throw Error(ErrorKind::failed, target.container_name + " is not healthy: " + verdict.reason);
@@ -200,9 +210,7 @@ Task<Outcome> StepEffects::stop(Work& work, domain::Step step) {
   for (const auto& target : load(step.targets)) {
     const auto container = co_await engine_.inspect(target.container_id);
     if (!container) continue;
-    // What is stopped runs with the configuration of its own revision.
-    const auto revision = journal_.revisions.get(target.revision.value_or(work.revision->id));
-    const auto settings = domain::service_from_json(nlohmann::json::parse(revision.config)).container;
+    const auto settings = service_of(work, target).container;
     co_await engine_.stop(target.container_id, settings.stop_grace_period);
   }
   co_return Outcome{};
@@ -242,7 +250,7 @@ Task<Outcome> StepEffects::undo_start(Work& work, domain::Step step) {
 Task<Outcome> StepEffects::undo_stop(Work& work, domain::Step step) {
   for (const auto& target : load(step.targets)) {
     co_await engine_.start(target.container_id);
-    co_await prove_healthy(work, target);
+    co_await prove_healthy(work, target, service_of(work, target).health);
   }
   co_return Outcome{};
 }

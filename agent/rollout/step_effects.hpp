@@ -21,6 +21,8 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <functional>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -86,11 +88,16 @@ class StepEffects {
   Task<Outcome> undo_stop(Work& work, domain::Step step);
 
   Task<std::string> create_one(Work& work, domain::Target target, ports::ContainerSpec spec);
-  Task<void> prove_healthy(Work& work, domain::Target target);
+  Task<void> prove_healthy(Work& work, domain::Target target, domain::HealthCheck check);
+  Task<void> remove_images(std::vector<domain::Revision> dropped);
+  std::optional<domain::Service> stored_config(const domain::Target& target);
+  domain::Service service_of(const Work& work, const domain::Target& target);
   Task<bool> is_live(Work& work, std::string revision);
   Task<int> drain_one(domain::Target target, std::chrono::steady_clock::time_point deadline);
   domain::Revision& adopt_revision(Work& work, domain::Revision revision);
-  std::vector<ports::Route> routes(const std::string& changed, const std::vector<domain::Target>& targets);
+  /// Service -> who is to get its traffic, where that differs from the database.
+  using Routed = std::map<std::string, std::vector<domain::Target>>;
+  std::vector<ports::Route> routes(const Routed& changed);
   std::vector<domain::Target> load(const std::vector<domain::TargetId>& ids);
   ports::OnLog logger(Work& work);
 

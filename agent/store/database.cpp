@@ -14,6 +14,9 @@ namespace deploy::store {
 
 namespace {
 
+/// A person may look into the database with the sqlite3 shell while we write.
+constexpr int busy_timeout_ms = 2000;
+
 Error to_error(const SQLite::Exception& cause, const std::filesystem::path& file) {
   if (cause.getErrorCode() == SQLITE_FULL) {
     return Error(ErrorKind::disk_full,
@@ -41,7 +44,7 @@ int lock_state_folder(const std::filesystem::path& file) {
 
 Database::Database(const std::filesystem::path& file) : lock_(lock_state_folder(file)) {
   try {
-    sqlite_.emplace(file.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
+    sqlite_.emplace(file.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE, busy_timeout_ms);
     sqlite_->exec("PRAGMA journal_mode = WAL");
     sqlite_->exec("PRAGMA synchronous = FULL");
     sqlite_->exec("PRAGMA foreign_keys = ON");

@@ -142,8 +142,9 @@ std::vector<domain::Revision> RevisionStore::promoted(const std::string& service
 }
 
 std::vector<domain::Revision> RevisionStore::with_image(const std::string& service) {
-  return database_.query(std::string(revision_columns) + "WHERE service = ?1 AND pruned = 0 ORDER BY id DESC",
-                         read_revision, service);
+  return database_.query(
+      std::string(revision_columns) + "WHERE (?1 = '' OR service = ?1) AND pruned = 0 ORDER BY id DESC", read_revision,
+      service);
 }
 
 }  // namespace deploy::store

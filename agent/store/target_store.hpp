@@ -47,7 +47,7 @@ class RevisionStore {
   std::optional<domain::Revision> find(const std::string& service, const std::string& name);
   /// Those that were live once and whose image was not pruned, newest promotion first: what can be rolled back to.
   std::vector<domain::Revision> promoted(const std::string& service);
-  /// Every revision of the service with an image that was not pruned, newest first.
+  /// Every revision with an image that was not pruned, newest first; of one service where it is not empty.
   std::vector<domain::Revision> with_image(const std::string& service);
 
  private:
