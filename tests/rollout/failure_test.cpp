@@ -132,6 +132,34 @@ TEST_CASE("a switch without an Nginx changes nothing and is rolled back, not lef
   CHECK(agent.last().reason == "there is no container named nginx");
 }
 
+TEST_CASE("a switch that worked and could not be written down is done again, never undone") {
+  World world;
+  world.services = {service_named("backend")};
+  {
+    Agent agent(world);
+    agent.push({"backend"}, 'a');
+    agent.work();
+    // The table is away when the switch's success is to be written.
+    bool hidden = false;
+    world.proxy.on_point = [&](std::string_view point) {
+      if (point != "proxy.apply.after" || hidden) return;
+      hidden = true;
+      agent.database.execute("ALTER TABLE routes RENAME TO hidden_routes");
+    };
+    agent.push({"backend"}, 'b');
+    agent.work(std::chrono::seconds(8));
+    CHECK_FALSE(agent.complaints.empty());
+    CHECK(world.engine.names().size() == 2);
+    agent.database.execute("ALTER TABLE hidden_routes RENAME TO routes");
+    world.proxy.on_point = nullptr;
+  }
+  Agent agent(world);
+  agent.work();
+  CHECK(agent.last().phase == domain::Phase::succeeded);
+  CHECK(routed_container(world, "backend").starts_with("backend-bbbbbbb-"));
+  CHECK(world.engine.names().size() == 1);
+}
+
 TEST_CASE("an undo that fails asks for a person and says both causes") {
   World world;
   world.services = {service_named("backend")};

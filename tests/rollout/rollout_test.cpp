@@ -136,6 +136,50 @@ TEST_CASE("a rollback runs the old image with its own configuration") {
   CHECK(spec.settings.environment.at("MODE") == "old");
 }
 
+TEST_CASE("a changed proxy setting takes effect with its own rollout, not when the agent starts") {
+  World world;
+  world.services = {service_named("backend")};
+  {
+    Agent agent(world);
+    agent.push({"backend"}, 'a');
+    agent.work();
+  }
+  world.services[0].proxy.port = 9000;
+  Agent agent(world);
+  run_virtual(world.clock, agent.effects.restore_routes());
+  REQUIRE(world.proxy.live.size() == 1);
+  CHECK(world.proxy.live[0].settings.port == 8000);
+  agent.push({"backend"}, 'b');
+  agent.work();
+  CHECK(world.proxy.live[0].settings.port == 9000);
+}
+
+TEST_CASE("a renamed service that keeps its upstream gets it with its first target") {
+  World world;
+  world.services = {service_named("backend")};
+  {
+    Agent agent(world);
+    agent.push({"backend"}, 'a');
+    agent.work();
+  }
+  world.services = {service_named("api")};
+  world.services[0].proxy.upstream = "backend";
+  Agent agent(world);
+  run_virtual(world.clock, agent.effects.restore_routes());
+  const auto holder = [&] {
+    std::string name;
+    for (const auto& route : world.proxy.live) {
+      if (route.settings.upstream == "backend") name += route.service;
+    }
+    return name;
+  };
+  CHECK(holder() == "backend");
+  agent.push({"api"}, 'b');
+  agent.work();
+  CHECK(agent.last().phase == domain::Phase::succeeded);
+  CHECK(holder() == "api");
+}
+
 TEST_CASE("with git and image, events pull and a ref named by hand is built") {
   using enum domain::StepKind;
   auto service = service_named("backend");
