@@ -28,7 +28,7 @@ struct Stop {
   std::string hint;
 };
 
-/// What yaml-cpp 0.7 calls these, in words that help.
+/// What yaml-cpp 0.7 and 0.8 call these, in words that help.
 std::pair<std::string, std::string> explain(const std::string& message) {
   const std::string quote = "a value that holds `: `, ` #`, `{`, `[`, `@`, a backtick or `%` needs quotes";
   if (message == "illegal map value")
@@ -40,7 +40,7 @@ std::pair<std::string, std::string> explain(const std::string& message) {
   if (message == "end of map flow not found") return {"`{` without its `}`", quote};
   if (message == "end of sequence flow not found") return {"`[` without its `]`", quote};
   if (message == "illegal flow end") return {"`}` or `]` without its opening bracket", quote};
-  if (message == "the referenced anchor is not defined")
+  if (message.starts_with("the referenced anchor is not defined"))  // 0.8 appends the name
     return {"an alias (`*name`) of an anchor that does not exist", ""};
   return {"not valid YAML: " + message, ""};
 }

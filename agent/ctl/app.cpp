@@ -1,7 +1,10 @@
 #include "agent/ctl/app.hpp"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <boost/asio/io_context.hpp>
+#include <charconv>
 
 #include "agent/config/scalars.hpp"
 #include "agent/ctl/commands.hpp"
@@ -39,6 +42,18 @@ std::string number_problem(const std::string& text) {
   const bool digits = text.find_first_not_of("0123456789") == std::string::npos;
   if (digits && text.size() <= 18 && text.find_first_not_of('0') != std::string::npos) return "";
   return "'" + text + "' is not the number of a rollout; deployctl history lists them";
+}
+
+/// Like CLI::Range, whose words differ from version to version.
+CLI::Validator from_to(int least, int most) {
+  const auto problem = [least, most](const std::string& text) -> std::string {
+    int value = 0;
+    const char* const end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, value);
+    if (error == std::errc() && stop == end && value >= least && value <= most) return "";
+    return fmt::format("'{}' is not a number from {} to {}", text, least, most);
+  };
+  return {problem, fmt::format("{} to {}", least, most)};
 }
 
 std::optional<std::chrono::milliseconds> timeout_of(const Arguments& arguments) {
@@ -86,7 +101,7 @@ void add_asking_commands(CLI::App& app, Arguments& arguments) {
   auto* history_command = app.add_subcommand("history", "Past rollouts, newest first");
   history_command->add_option("SERVICE", arguments.history.service, "Of this service only");
   history_command->add_option("--limit", arguments.history.limit, "At most this many")
-      ->check(CLI::Range(1, 1000))
+      ->check(from_to(1, 1000))
       ->capture_default_str();
   history_command->callback([&arguments] {
     arguments.command = [options = arguments.history](Session session) { return history(std::move(session), options); };
@@ -106,7 +121,7 @@ void add_asking_commands(CLI::App& app, Arguments& arguments) {
   logs_command->add_flag("-f,--follow", arguments.logs.follow, "Go on as lines come");
   logs_command
       ->add_option("--tail", arguments.logs.tail, "Begin this many lines before the end of a service's log (100)")
-      ->check(CLI::Range(0, 10000));
+      ->check(from_to(0, 10000));
   logs_command->callback([&arguments] {
     arguments.command = [options = arguments.logs](Session session) { return logs(std::move(session), options); };
   });

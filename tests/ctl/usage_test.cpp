@@ -24,7 +24,9 @@ TEST_CASE("a command line that makes no sense is one line and exit code 2") {
         "deployctl: ROLLOUT: 'twelve' is not the number of a rollout; deployctl history lists them; see deployctl "
         "--help\n");
   CHECK(refused({"history", "--limit", "0"}) ==
-        "deployctl: --limit: Value 0 not in range 1 to 1000; see deployctl --help\n");
+        "deployctl: --limit: '0' is not a number from 1 to 1000; see deployctl --help\n");
+  CHECK(refused({"logs", "a", "--tail", "10k"}) ==
+        "deployctl: --tail: '10k' is not a number from 0 to 10000; see deployctl --help\n");
   CHECK(refused({"rollout", "a", "b", "--image", "c"}) ==
         "deployctl: --image goes with one service, and 2 were given; run one rollout for each image\n");
 }
