@@ -1,0 +1,64 @@
+"""An Nginx that is not there, or that was broken before we came."""
+
+import pathlib
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from harness.bad_input import BadInputCase  # noqa: E402
+from harness.repos import release  # noqa: E402
+from harness.wait import until  # noqa: E402
+
+BROKEN = "a_directive_nobody_knows on;\n"
+
+
+class BadNginx(BadInputCase):
+    def test_a_missing_nginx_container(self):
+        release(self.repo, "v2")
+        self.scene.engine.call("POST", "/containers/nginx/rename", name="not-nginx")
+        self.addCleanup(self.scene.engine.call, "POST", "/containers/not-nginx/rename", name="nginx")
+        self.scene.nginx.name = "not-nginx"
+        self.addCleanup(setattr, self.scene.nginx, "name", "nginx")
+        self.assert_rolled_back("there is no Nginx container called nginx; start it, or correct proxy.nginx.container in agent.yaml")
+
+    def test_an_nginx_container_that_is_stopped(self):
+        release(self.repo, "v2")
+        self.scene.engine.call("POST", "/containers/nginx/stop", t="1")
+        self.addCleanup(self.start_nginx)
+        self.assert_rolled_back("the Nginx container nginx is exited, not running; start it with: docker start nginx", serving=False)
+        self.start_nginx()
+        self.assertIn(self.serving, self.scene.get("/"))
+
+    def start_nginx(self):
+        self.scene.engine.call("POST", "/containers/nginx/start")
+        until(self.scene.nginx.listening, "Nginx to listen")
+
+    def test_an_nginx_configuration_that_was_broken_before(self):
+        release(self.repo, "v2")
+        broken = self.scene.nginx.upstreams / "users.conf"
+        broken.write_text(BROKEN)
+        self.addCleanup(broken.unlink)
+        self.assert_rolled_back(
+            "the configuration of Nginx in container nginx was broken before this change, and nothing was switched; repair it "
+            'until nginx -t accepts it: DATE [emerg] PID: unknown directive "a_directive_nobody_knows" in '
+            "/etc/nginx/upstreams/users.conf:1\nnginx: configuration file /etc/nginx/main/nginx.conf test failed")
+        self.assertEqual(broken.read_text(), BROKEN)
+
+    def test_an_upstream_that_is_the_users_own(self):
+        self.with_settings(proxy={"upstream": "backend", "port": 3000})
+        release(self.repo, "v2")
+        self.assert_rolled_back(
+            "/run/demo/nginx/upstreams/backend.conf was not written by deployctl and is left alone; move its settings to the "
+            "service's file in deploy.d and remove it; the previous upstream files are back")
+
+    def test_an_upstream_that_was_renamed_here_and_not_in_nginx(self):
+        """Nginx's own configuration still sends requests to the old name: they must find a target there."""
+        self.with_settings(proxy={"upstream": "shop", "port": 3000})
+        release(self.repo, "v2")
+        self.agent.ctl("rollout", "frontend")
+        self.assertIn("frontend v", self.scene.get("/"))
+
+
+if __name__ == "__main__":
+    unittest.main()
