@@ -186,6 +186,7 @@ struct App::Parts {
   api::Commands commands;
   std::optional<Work> work;
   std::string waiting_for;     // why no rollout can start yet; empty: they can
+  bool stopping = false;       // a change of Nginx that is being undone cannot be cancelled
   std::string routes_problem;  // why Nginx's routes could not be restored; empty: they were
 
   std::vector<std::string> notes() const;
@@ -259,6 +260,7 @@ Task<void> App::Parts::work_forever() {
     stopped = std::current_exception();
   }
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+  stopping = true;
   beside.cancel();
   co_await beside.wait();
   std::rethrow_exception(stopped);
@@ -283,7 +285,7 @@ Task<void> App::Parts::prepare() {
 
 /// At start Nginx may lack our files, or be missing; a rollout that needs it fails then with the same message.
 Task<void> App::Parts::restore_routes() {
-  for (milliseconds pause = retry_first;; pause = std::min<milliseconds>(pause * 2, retry_most)) {
+  for (milliseconds pause = retry_first; !stopping; pause = std::min<milliseconds>(pause * 2, retry_most)) {
     std::string problem;
     try {
       const auto report = co_await work->effects.restore_routes();

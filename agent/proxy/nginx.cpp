@@ -89,6 +89,7 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
       restored.outcome =
           "putting the previous upstream files back failed, too: " + message_of(std::current_exception());
     }
+    co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
     throw_failure(change, failure, restored);
   }
   folder_.forget();

@@ -52,12 +52,6 @@ class BadNginx(BadInputCase):
             "/run/demo/nginx/upstreams/backend.conf was not written by deployctl and is left alone; move its settings to the "
             "service's file in deploy.d and remove it; the previous upstream files are back")
 
-    def test_an_upstream_that_was_renamed_here_and_not_in_nginx(self):
-        """Nginx's own configuration still sends requests to the old name: they must find a target there."""
-        self.with_settings(proxy={"upstream": "shop", "port": 3000})
-        release(self.repo, "v2")
-        self.agent.ctl("rollout", "frontend")
-        self.assertIn("frontend v", self.scene.get("/"))
 
 
 if __name__ == "__main__":
