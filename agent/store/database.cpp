@@ -84,6 +84,7 @@ void Database::transaction(const std::function<void()>& body) {
     SQLite::Transaction change(*sqlite_, SQLite::TransactionBehavior::IMMEDIATE);
     in_transaction_ = true;
     body();
+    if (on_commit_) on_commit_(false);
     change.commit();
     in_transaction_ = false;
   } catch (const SQLite::Exception& cause) {
@@ -93,6 +94,7 @@ void Database::transaction(const std::function<void()>& body) {
     in_transaction_ = false;
     throw;
   }
+  if (on_commit_) on_commit_(true);
 }
 
 SQLite::Statement& Database::cached(const std::string& sql) {

@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "agent/domain/rollout.hpp"
@@ -30,6 +31,10 @@ class Database {
   /// Runs `body` in one transaction; rolls it back when `body` throws. Inside another transaction it is part of that
   /// one. SQLite's errors come out as Error (disk_full where the disk is full).
   void transaction(const std::function<void()>& body);
+
+  /// Tests only: hears of each outermost transaction before (false) and after (true) it is committed. What it throws
+  /// comes out of transaction(): before the commit as a write that failed, after it as an agent that died right then.
+  void on_commit(std::function<void(bool committed)> hook) { on_commit_ = std::move(hook); }
 
   /// Runs a statement that returns no rows, with these values bound to its ?1, ?2, …; returns the number of rows it
   /// changed.
@@ -93,6 +98,7 @@ class Database {
   std::optional<SQLite::Database> sqlite_;
   std::map<std::string, SQLite::Statement> statements_;
   bool in_transaction_ = false;
+  std::function<void(bool)> on_commit_;
 };
 
 /// Times are stored as milliseconds since 1970.

@@ -72,6 +72,26 @@ TEST_CASE("a transaction that throws leaves nothing, and the next one works") {
   CHECK(database.meta("subnet") == "10.1.0.0/22");
 }
 
+TEST_CASE("a hook hears of each outermost transaction, and can refuse it before it is committed") {
+  const StateFolder folder;
+  store::Database database(folder.file());
+  std::string heard;
+  database.on_commit([&](bool committed) { heard += committed ? "after " : "before "; });
+  database.transaction([&] { database.transaction([&] { database.set_meta("subnet", "10.0.0.0/22"); }); });
+  CHECK(heard == "before after ");
+  database.on_commit([](bool committed) {
+    if (!committed) throw Error(ErrorKind::disk_full, "no space");
+  });
+  const auto refused = [&] { database.transaction([&] { database.set_meta("subnet", "10.1.0.0/22"); }); };
+  CHECK(error_of(refused).message() == "no space");
+  CHECK(database.meta("subnet") == "10.0.0.0/22");
+  database.on_commit([](bool committed) {
+    if (committed) throw std::runtime_error("killed");
+  });
+  CHECK_THROWS_AS(refused(), std::runtime_error);
+  CHECK(database.meta("subnet") == "10.1.0.0/22");
+}
+
 TEST_CASE("a state folder that is in use is refused") {
   const StateFolder folder;
   const store::Database first(folder.file());
