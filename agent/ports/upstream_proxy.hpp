@@ -43,6 +43,12 @@ class UpstreamProxy {
   /// Returns when no worker of an earlier configuration can take another request: each is gone, or has been shutting
   /// down for longer than an idle connection may live on; or when `limit` has passed (false).
   virtual Task<bool> wait_retired_workers(std::chrono::milliseconds limit) = 0;
+
+  /// Every target that our files in the folder name now, whether or not the database knows it, in order and each once;
+  /// empty where there are none. While a change is cut short, those of the files before it, too, because Nginx may
+  /// still route by them. Throws Error: not_found (the folder does not exist), invalid (the files from before cannot be
+  /// read).
+  virtual Task<std::vector<Endpoint>> routed() = 0;
 };
 
 }  // namespace deploy::ports

@@ -330,4 +330,12 @@ Task<bool> Nginx::wait_retired_workers(milliseconds limit) {
   }
 }
 
+Task<std::vector<ports::Endpoint>> Nginx::routed() {
+  // The content of a file does not matter here, and both may have one of the same name.
+  auto files = folder_.own_files();
+  const auto before = folder_.remembered().value_or(FileMap{});
+  for (const auto& [name, content] : before) files[name] += content;
+  co_return targets_in(files);
+}
+
 }  // namespace deploy::proxy

@@ -41,6 +41,7 @@ class Nginx final : public ports::UpstreamProxy {
 
   Task<ports::SwitchReport> apply(std::vector<ports::Route> routes) override;
   Task<bool> wait_retired_workers(std::chrono::milliseconds limit) override;
+  Task<std::vector<ports::Endpoint>> routed() override;
 
  private:
   /// What was learned about a container since it started.

@@ -4,14 +4,17 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 
 #include "agent/base/error.hpp"
+#include "agent/proxy/routing.hpp"
 
 namespace deploy::proxy {
 
 namespace {
 
 constexpr std::string_view generation_prefix = "# generation ";
+constexpr std::string_view nginx_itself = "127.0.0.1";
 
 bool is_name(std::string_view text) {
   const auto allowed = [](unsigned char c) { return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.'; };
@@ -60,7 +63,7 @@ void check(const std::vector<ports::Route>& routes) {
 
 /// The `server` lines of an upstream block; a block without any is an error to Nginx.
 std::string server_lines(const std::vector<ports::Endpoint>& targets, std::string_view parameters) {
-  if (targets.empty()) return "    server 127.0.0.1:1 down;  # no target: answered 502\n";
+  if (targets.empty()) return fmt::format("    server {}:1 down;  # no target: answered 502\n", nginx_itself);
   std::string lines;
   for (const auto& target : targets) {
     lines +=
@@ -201,7 +204,7 @@ std::string port_servers(const UpstreamFilesInput& input, std::uint16_t port,
   if (shared) {
     text += fmt::format("\n# Other names on port {}: the servers of this Nginx that are not ours.\n", port);
     const std::string upstream = fmt::format("deployctl-port.{}", port);
-    text += internal_upstream(upstream, {{"127.0.0.1", port}});
+    text += internal_upstream(upstream, {{std::string(nginx_itself), port}});
     text += passing_server(input, as_default, "_", upstream);
   } else if (routes.size() > 1) {
     text += fmt::format(R"(
@@ -260,6 +263,28 @@ FileMap render_upstream_files(const UpstreamFilesInput& input) {
   for (const auto& name : input.former_upstreams) files.try_emplace(name + ".conf", former_file(name));
   files[std::string(internal_file)] = internal_text(input);
   return files;
+}
+
+std::vector<ports::Endpoint> targets_in(const FileMap& files) {
+  constexpr std::string_view keyword = "server ";
+  std::set<ports::Endpoint> targets;
+  for (const auto& [name, content] : files) {
+    const std::string_view text = content;
+    for (auto at = text.find(keyword); at != std::string_view::npos; at = text.find(keyword, at + 1)) {
+      const auto rest = text.substr(at + keyword.size());
+      const auto word = rest.substr(0, rest.find_first_of(" ;\r\n"));
+      const auto colon = word.find(':');
+      if (colon == std::string_view::npos) continue;
+      const auto address = word.substr(0, colon);
+      const auto port = word.substr(colon + 1);
+      std::uint16_t number = 0;
+      const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+      const bool whole = error == std::errc() && end == port.data() + port.size();
+      // A target has an address of the routing network; on this one Nginx reaches itself, or nobody.
+      if (whole && parse_address(address) && address != nginx_itself) targets.insert({std::string(address), number});
+    }
+  }
+  return {targets.begin(), targets.end()};
 }
 
 std::string generation_line(std::string_view generation) {

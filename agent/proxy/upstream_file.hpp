@@ -55,6 +55,10 @@ struct UpstreamFilesInput {
 /// have one upstream or service name.
 FileMap render_upstream_files(const UpstreamFilesInput& input);
 
+/// The targets that files of ours name, in order and each once; the placeholder of an upstream without targets and what
+/// passes requests on inside of Nginx are none.
+std::vector<ports::Endpoint> targets_in(const FileMap& files);
+
 /// The generation of a folder's files; nullopt where there is none.
 std::optional<std::string> generation_in(const FileMap& files);
 

@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -53,6 +54,13 @@ class FakeProxy final : public ports::UpstreamProxy {
     ++wait_calls;
     reach("proxy.wait");
     co_return take(retired).value_or(true);
+  }
+
+  Task<std::vector<ports::Endpoint>> routed() override {
+    std::set<ports::Endpoint> targets;
+    for (const auto& route : live) targets.insert(route.targets.begin(), route.targets.end());
+    std::vector<ports::Endpoint> all(targets.begin(), targets.end());
+    co_return all;
   }
 
   /// The live targets of a service; empty where it has no route.

@@ -322,6 +322,28 @@ TEST_CASE("files that an interrupted change left, and that Nginx refuses, do not
   CHECK(world.read("backend.conf").find("10.213.176.11:8080") != std::string::npos);
 }
 
+TEST_CASE("what the files route to is known without a database") {
+  using Endpoints = std::vector<ports::Endpoint>;
+  World world;
+  const auto routed = [&] { return tests::run_virtual(world.clock, world.nginx->routed()); };
+  CHECK(routed() == Endpoints{});
+  world.apply({backend("10.213.176.10")});
+  world.write("users.conf", "upstream users { server 10.0.0.1:80; }\n");
+  world.start_agent();
+  CHECK(routed() == Endpoints{{"10.213.176.10", 8080}});
+  // A change that was cut short: Nginx may have loaded neither or both.
+  const auto old = world.engine.files();
+  world.apply({backend("10.213.176.11")});
+  UpstreamFolder(world.folder.path()).remember(old);
+  CHECK(routed() == Endpoints{{"10.213.176.10", 8080}, {"10.213.176.11", 8080}});
+  std::filesystem::remove_all(world.folder.path());
+  const auto error = tests::error_of(routed);
+  CHECK(error.kind() == ErrorKind::not_found);
+  CHECK(error.message() == "cannot read the upstream folder " + world.folder.path().string() +
+                               ": No such file or directory; create it, mount it into Nginx's container and include "
+                               "its *.conf files inside http {}");
+}
+
 TEST_CASE("a port of the users' servers is known from their configuration") {
   World world;
   world.engine.users_config = "http { server { listen 8080; } }";

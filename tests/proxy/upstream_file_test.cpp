@@ -117,6 +117,23 @@ TEST_CASE("a service without traffic has no server") {
   CHECK(files.at("deployctl.conf").find("mailer") == std::string::npos);
 }
 
+TEST_CASE("the targets can be read back") {
+  using Endpoints = std::vector<ports::Endpoint>;
+  auto all = input({route("backend", "backend", 8080, {{"10.213.176.11", 8080}, {"10.213.176.10", 8080}}),
+                    route("frontend", "shop", 80, {{"10.213.176.12", 80}}), route("llm", "", 80, {}),
+                    route("mailer", "", 0, {{"10.213.176.13", 0}}), route("old", "old", 80, {})});
+  all.routes[0].settings.server_parameters = "max_fails=3 fail_timeout=10s";
+  all.wildcard_ports = {80};
+  all.former_upstreams = {"billing"};
+  CHECK(targets_in(render_upstream_files(all)) ==
+        Endpoints{{"10.213.176.10", 8080}, {"10.213.176.11", 8080}, {"10.213.176.12", 80}});
+  CHECK(targets_in(render_upstream_files(input({}))) == Endpoints{});
+  CHECK(targets_in(FileMap{}) == Endpoints{});
+  // A file that somebody edited, or that was cut off.
+  CHECK(targets_in({{"a.conf", "upstream a { server 10.0.0.1:80; server name:80; server 10.0.0.2:8x; server 10.0.0.3;"},
+                    {"b.conf", "upstream b { server 10.0.0.4:80"}}) == Endpoints{{"10.0.0.1", 80}, {"10.0.0.4", 80}});
+}
+
 TEST_CASE("the generation can be read back") {
   const auto files = render_upstream_files(input({}));
   CHECK(generation_in(files) == "1700000000001");
