@@ -17,6 +17,8 @@ class DockerClient final : public ports::ContainerEngine {
       : engine_(std::move(endpoint)), pool_(pool), proc_root_(std::move(proc_root)) {}
 
   Task<ports::EngineVersion> version() override;
+  Task<void> follow_events(ports::OnEvent on_event) override;
+  Task<std::optional<ports::DiskSpace>> disk_space() override;
 
   Task<std::vector<ports::Container>> list(ports::Labels labels) override;
   Task<std::optional<ports::Container>> inspect(std::string id_or_name) override;

@@ -28,8 +28,6 @@ bool valid_signal(const std::string& signal) {
 
 }  // namespace
 
-Task<ports::EngineVersion> DockerClient::version() { return engine_.version(); }
-
 Task<std::vector<ports::Container>> DockerClient::list(ports::Labels labels) {
   EngineCall call;
   call.what = "list containers";

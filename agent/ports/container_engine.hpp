@@ -1,7 +1,7 @@
 // The container engine, in the words of the Docker Engine API (v1.41).
 // Every call has a deadline of its own and throws Error: unreachable (the engine does not answer), not_found, conflict,
-// failed with the engine's own message. No call waits for ever but follow_logs, build and pull, which end on
-// cancellation.
+// failed with the engine's own message. No call waits for ever but follow_logs, follow_events, build and pull, which
+// end on cancellation.
 #pragma once
 
 #include <chrono>
@@ -27,6 +27,11 @@ struct EngineVersion {
   std::string engine;       // e.g. "20.10.24"
   std::string api;          // the version in use: the lower of ours and the engine's
   std::string api_minimum;  // the lowest the engine accepts
+};
+
+struct DiskSpace {
+  std::string folder;
+  std::uint64_t free_bytes = 0;
 };
 
 struct NetworkEndpoint {
@@ -103,6 +108,15 @@ struct ProcessEntry {
   std::string title;
 };
 
+/// Something happened to a container.
+struct EngineEvent {
+  std::string action;  // start, die, destroy, rename, health_status, …
+  std::string container_id;
+  std::string container_name;
+  Labels labels;  // of the container
+};
+using OnEvent = std::function<void(const EngineEvent& event)>;
+
 struct LogOptions {
   int tail = 100;       // lines from the end; -1: all
   bool follow = false;  // go on until the container ends or the call is cancelled
@@ -113,6 +127,10 @@ class ContainerEngine {
   virtual ~ContainerEngine() = default;
 
   virtual Task<EngineVersion> version() = 0;
+  /// What happens to containers from now on, until the engine ends the stream. A hint only: the engine forgets events.
+  virtual Task<void> follow_events(OnEvent on_event) = 0;
+  /// Free bytes where the engine keeps images; nullopt where that cannot be seen from here (another host).
+  virtual Task<std::optional<DiskSpace>> disk_space() = 0;
 
   /// Containers in any state that carry all these labels. `networks`, `health_output`, `exit_code`, `restart_count`,
   /// `pid` and `tty` are not filled in.

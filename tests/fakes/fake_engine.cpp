@@ -103,6 +103,7 @@ void FakeEngine::exit(const std::string& id_or_name, int exit_code) {
     record.container.state = "restarting";
     ++record.container.restart_count;
   }
+  happened("die", record);
   wake_followers();
 }
 
@@ -192,6 +193,7 @@ Task<void> FakeEngine::start(std::string id) {
     container.health = record.behaviour.health;
     container.health_output = record.behaviour.health_output;
     record.log.insert(record.log.end(), record.behaviour.log.begin(), record.behaviour.log.end());
+    happened("start", record);
     if (record.behaviour.exits) exit(id, record.behaviour.exit_code);
   }
   call.done();
@@ -205,6 +207,7 @@ Task<void> FakeEngine::stop(std::string id, std::chrono::seconds) {
     container.state = "exited";
     container.exit_code = 143;
     container.pid = 0;
+    happened("die", *find(id));
     wake_followers();
   }
   call.done();
@@ -223,7 +226,10 @@ Task<void> FakeEngine::signal(std::string id, std::string signal) {
 
 Task<void> FakeEngine::remove(std::string id) {
   Call call(*this, "remove", name_of(id));
-  if (const auto* record = find(id); record != nullptr) containers_.erase(std::string(record->container.id));
+  if (const auto* record = find(id); record != nullptr) {
+    happened("destroy", *record);
+    containers_.erase(std::string(record->container.id));
+  }
   wake_followers();
   call.done();
   co_return;

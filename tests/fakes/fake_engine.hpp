@@ -51,6 +51,8 @@ class FakeEngine final : public ports::ContainerEngine {
   std::function<BuildOutcome(const ports::BuildRequest&)> on_build;
   /// Which references a registry holds, and the labels of their images.
   std::map<std::string, ports::Labels> registry;
+  /// What disk_space() says.
+  std::optional<ports::DiskSpace> free_space;
   /// Hears of every call ("start backend-1") before and after its effect; what it throws comes out of the call. An
   /// effect that is refused has no after.
   std::function<void(const std::string& call, When when)> on_call;
@@ -76,6 +78,9 @@ class FakeEngine final : public ports::ContainerEngine {
   std::string add_image(const std::string& reference, ports::Labels labels = {}, bool has_healthcheck = false);
 
   Task<ports::EngineVersion> version() override;
+  /// Hears of start, die and destroy until the call is cancelled.
+  Task<void> follow_events(ports::OnEvent on_event) override;
+  Task<std::optional<ports::DiskSpace>> disk_space() override;
   Task<std::vector<ports::Container>> list(ports::Labels labels) override;
   Task<std::optional<ports::Container>> inspect(std::string id_or_name) override;
   Task<std::string> create(ports::ContainerSpec spec) override;
@@ -132,6 +137,7 @@ class FakeEngine final : public ports::ContainerEngine {
   bool address_taken(const Record& record, const std::string& network, const std::string& address) const;
   void reach(const std::string& kind, const std::string& call, When when);
   void wake_followers();
+  void happened(const std::string& action, const Record& record);
   std::string next_id();
 
   std::map<std::string, Record> containers_;  // by id
@@ -140,6 +146,7 @@ class FakeEngine final : public ports::ContainerEngine {
   std::vector<ports::Image> images_;
   std::vector<Planned> planned_;
   std::vector<Signal*> followers_;
+  std::vector<const ports::OnEvent*> listeners_;
   std::int64_t next_number_ = 1;
 };
 

@@ -9,6 +9,34 @@
 
 namespace deploy::tests {
 
+void FakeEngine::happened(const std::string& action, const Record& record) {
+  const ports::EngineEvent event{action, record.container.id, record.container.name, record.container.labels};
+  const auto listeners = listeners_;
+  for (const auto* hear : listeners) (*hear)(event);
+}
+
+Task<void> FakeEngine::follow_events(ports::OnEvent on_event) {
+  Call call(*this, "follow_events", "");
+  struct Membership {
+    Membership(std::vector<const ports::OnEvent*>& all, const ports::OnEvent* own) : members(all), hear(own) {
+      members.push_back(hear);
+    }
+    ~Membership() { std::erase(members, hear); }
+    std::vector<const ports::OnEvent*>& members;
+    const ports::OnEvent* hear;
+  };
+  const Membership membership(listeners_, &on_event);
+  Signal never(co_await asio::this_coro::executor);
+  co_await never.wait();
+  call.done();
+}
+
+Task<std::optional<ports::DiskSpace>> FakeEngine::disk_space() {
+  Call call(*this, "disk_space", "");
+  call.done();
+  co_return free_space;
+}
+
 namespace {
 
 bool carries(const ports::Labels& labels, const ports::Labels& wanted) {

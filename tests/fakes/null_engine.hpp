@@ -11,6 +11,8 @@ namespace deploy::tests {
 class NullEngine : public ports::ContainerEngine {
  public:
   Task<ports::EngineVersion> version() override { unexpected("version"); }
+  Task<void> follow_events(ports::OnEvent) override { unexpected("follow_events"); }
+  Task<std::optional<ports::DiskSpace>> disk_space() override { unexpected("disk_space"); }
   Task<std::vector<ports::Container>> list(ports::Labels) override { unexpected("list"); }
   Task<std::optional<ports::Container>> inspect(std::string) override { unexpected("inspect"); }
   Task<std::string> create(ports::ContainerSpec) override { unexpected("create"); }
