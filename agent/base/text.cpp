@@ -77,6 +77,19 @@ std::vector<std::string> split_lines(std::string_view text) {
   return lines;
 }
 
+std::string human_bytes(std::uint64_t bytes) {
+  constexpr std::array<const char*, 5> units{" B", " KiB", " MiB", " GiB", " TiB"};
+  std::size_t unit = 0;
+  std::uint64_t tenths = bytes * 10;
+  while (tenths >= 10240 && unit + 1 < units.size()) {
+    tenths /= 1024;
+    ++unit;
+  }
+  std::string number = std::to_string(tenths / 10);
+  if (unit > 0 && tenths < 100) number += "." + std::to_string(tenths % 10);
+  return number + units[unit];
+}
+
 std::string human_duration(std::chrono::milliseconds duration) {
   const std::int64_t ms = duration.count();
   if (ms < 100) return std::to_string(ms) + " ms";

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,9 @@ std::string_view trim(std::string_view text);
 
 /// The lines without their line feed (and carriage return); a last line without one counts, an empty one does not.
 std::vector<std::string> split_lines(std::string_view text);
+
+/// For people: "512 B", "20 KiB", "1.5 GiB": one digit after the point below ten.
+std::string human_bytes(std::uint64_t bytes);
 
 /// For people: "0.3 s", "12.0 s" below a minute, "2 min 5 s", "1 h 3 min" above; "20 ms" below a tenth of a second.
 std::string human_duration(std::chrono::milliseconds duration);

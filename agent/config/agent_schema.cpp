@@ -157,6 +157,15 @@ void read_limits(const Value& value, Limits& limits) {
   Fields fields(value);
   fields.integer("builds", 1, 64, limits.builds);
   fields.integer("rollouts", 1, 64, limits.rollouts);
+  fields.duration("retry", milliseconds(0), hour, limits.retry);
+  fields.finish();
+}
+
+void read_disk(const Value& value, DiskSettings& disk) {
+  Fields fields(value);
+  if (auto keep_free = fields.find("keep_free")) {
+    disk.keep_free_bytes = keep_free->size_bytes().value_or(disk.keep_free_bytes);
+  }
   fields.finish();
 }
 
@@ -192,6 +201,7 @@ std::optional<AgentConfig> parse_agent(const std::string& file, const std::strin
   }
   if (auto release = fields.find("release")) read_release(*release, agent.release);
   if (auto limits = fields.find("limits")) read_limits(*limits, agent.limits);
+  if (auto disk = fields.find("disk")) read_disk(*disk, agent.disk);
   fields.finish();
   return agent;
 }

@@ -53,9 +53,15 @@ struct ReleaseSettings {
 };
 
 struct Limits {
-  int builds = 1;    // at a time
-  int rollouts = 2;  // at a time
+  int builds = 1;                           // at a time
+  int rollouts = 2;                         // at a time
+  std::chrono::milliseconds retry{120000};  // how long a step tries again to reach what does not answer
   bool operator==(const Limits&) const = default;
+};
+
+struct DiskSettings {
+  std::int64_t keep_free_bytes = std::int64_t{1} << 30;  // a fetch, build or pull does not begin with less; 0: no check
+  bool operator==(const DiskSettings&) const = default;
 };
 
 /// Every path is absolute or relative to the current folder as agent.yaml's own path was.
@@ -70,6 +76,7 @@ struct AgentConfig {
   NginxSettings nginx;
   ReleaseSettings release;
   Limits limits;
+  DiskSettings disk;
   bool operator==(const AgentConfig&) const = default;
 };
 

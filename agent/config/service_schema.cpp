@@ -101,6 +101,15 @@ void read_strategy(Fields& fields, domain::Service& service) {
   }
 }
 
+void read_supersede(Fields& fields, domain::Service& service) {
+  using domain::Supersede;
+  auto value = fields.find("supersede");
+  if (!value) return;
+  if (auto index = value->one_of({"running", "queued"})) {
+    service.supersede = *index == 0 ? Supersede::running : Supersede::queued;
+  }
+}
+
 /// The JSON text of a single value: a plain true, null or 5 is what JSON takes it for, anything else is a string.
 std::optional<std::string> json_text(const Value& value) {
   const auto& node = value.node();
@@ -227,6 +236,7 @@ std::optional<ServiceFile> parse_service(const std::string& file, const std::str
   if (auto health = fields.find("health")) read_health(*health, proxy.has_value(), service);
   fields.duration("drain", milliseconds(0), day, service.drain);
   fields.integer("retain", 1, 100, service.retain);
+  read_supersede(fields, service);
   for (auto key : later_keys) {
     fields.refuse(std::string(key), "is not supported yet",
                   key == "compose" ? "write its settings under `container`" : "remove it");

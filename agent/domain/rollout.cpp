@@ -37,10 +37,11 @@ constexpr NameTable<StepState, 6> step_states{{{StepState::pending, "pending"},
                                                {StepState::failed, "failed"},
                                                {StepState::undone, "undone"},
                                                {StepState::skipped, "skipped"}}};
-constexpr NameTable<TargetState, 4> target_states{{{TargetState::planned, "planned"},
+constexpr NameTable<TargetState, 5> target_states{{{TargetState::planned, "planned"},
                                                    {TargetState::live, "live"},
                                                    {TargetState::retired, "retired"},
-                                                   {TargetState::gone, "gone"}}};
+                                                   {TargetState::gone, "gone"},
+                                                   {TargetState::stray, "stray"}}};
 
 }  // namespace
 

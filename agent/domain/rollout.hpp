@@ -21,8 +21,8 @@ enum class Phase {
   succeeded,       // the wanted revision is live
   unchanged,       // the wanted revision was live already
   rolled_back,     // it failed, and everything is as it was before
-  cancelled,       // it never began, because somebody or something it depends on stopped it
-  superseded,      // a newer change took its place before it began
+  cancelled,       // it was ended before its switch by somebody, or before it began by what it depends on
+  superseded,      // a newer change took its place before its switch
   needs_operator,  // it failed and could not be undone, or could not be finished: a person must look
 };
 
@@ -53,6 +53,7 @@ enum class TargetState {
   live,     // its revision was promoted
   retired,  // replaced; its container is being stopped and removed
   gone,     // its container was removed
+  stray,    // carries our label but comes from another state folder: reported, never removed
 };
 
 struct Target {
@@ -80,6 +81,7 @@ struct Revision {
   std::string config;            // the service, as JSON (domain/service.hpp), ${…} unresolved
   std::string config_hash;       // keyed hash of the configuration with ${…} resolved
   std::optional<Time> promoted;  // when it last became live; empty: never
+  bool pruned = false;           // it has no image (any more, or yet)
 };
 
 struct Step {
@@ -96,6 +98,12 @@ struct Step {
   std::string detail;  // one line: what came of it
 };
 
+/// Somebody or something wants a rollout to end before its switch.
+struct StopWish {
+  Phase phase = Phase::cancelled;  // or superseded: what it ends as once it is undone
+  std::string reason;              // who or what, in a sentence
+};
+
 /// One service to one revision.
 struct Rollout {
   RolloutId id;
@@ -110,6 +118,7 @@ struct Rollout {
   std::optional<RevisionId> previous;  // live when it began
   std::string config;                  // the service's configuration it runs with, as JSON; filled in when it starts
   Phase phase = Phase::queued;
+  std::optional<StopWish> stop;
   std::string reason;            // why it ended as it did, in a sentence
   std::vector<std::string> log;  // the lines that show it: of the container, or of the build
   Time created{};
@@ -124,8 +133,8 @@ struct Event {
   ReleaseId release;
   RolloutId rollout;  // 0: of the release
   std::string service;
-  std::string kind;  // rollout.queued, rollout.started, step.started, step.succeeded, step.failed, step.undoing, step.undone, note,
-                     // rollout.ended, release.ended
+  std::string kind;  // rollout.queued, rollout.started, step.started, step.succeeded, step.failed, step.retrying,
+                     // step.undoing, step.undone, note, rollout.stopping, rollout.ended, release.ended
   std::string text;
 };
 

@@ -30,12 +30,16 @@ constexpr NameTable<StrategyKind, 3> strategies{{{StrategyKind::rolling, "rollin
                                                  {StrategyKind::blue_green, "blue-green"},
                                                  {StrategyKind::recreate, "recreate"}}};
 
+constexpr NameTable<Supersede, 2> supersedes{{{Supersede::running, "running"}, {Supersede::queued, "queued"}}};
+
 }  // namespace
 
 std::string to_string(Trigger trigger) { return name_in(triggers, trigger); }
 std::string to_string(StrategyKind strategy) { return name_in(strategies, strategy); }
 std::optional<Trigger> trigger_from(const std::string& name) { return value_in(triggers, name); }
 std::optional<StrategyKind> strategy_from(const std::string& name) { return value_in(strategies, name); }
+std::string to_string(Supersede supersede) { return name_in(supersedes, supersede); }
+std::optional<Supersede> supersede_from(const std::string& name) { return value_in(supersedes, name); }
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(GitSource, url, ssh_key, ssh_known_hosts, token_env, context,
                                                 dockerfile, target, args)
@@ -61,7 +65,8 @@ nlohmann::json to_json_value(const Service& service) {
                        {"health", service.health},
                        {"proxy", service.proxy},
                        {"drain", service.drain},
-                       {"retain", service.retain}};
+                       {"retain", service.retain},
+                       {"supersede", to_string(service.supersede)}};
   if (service.source.git) value["git"] = *service.source.git;
   return value;
 }
@@ -84,6 +89,7 @@ Service service_from_json(const nlohmann::json& value) {
   service.proxy = value.value("proxy", service.proxy);
   service.drain = value.value("drain", service.drain);
   service.retain = value.value("retain", service.retain);
+  service.supersede = supersede_from(value.value("supersede", "running")).value_or(Supersede::running);
   return service;
 }
 

@@ -15,6 +15,11 @@ namespace deploy::domain {
 
 enum class Trigger { push, workflow_run, registry_package, manual };
 enum class StrategyKind { rolling, blue_green, recreate };
+/// Which rollouts of a service a newer commit takes the place of.
+enum class Supersede {
+  running,  // those that have not switched yet
+  queued,   // only those that have not begun
+};
 
 /// Where the commits are, and how an image is built from one. Source: Engine API, POST /build.
 struct GitSource {
@@ -95,6 +100,7 @@ struct Service {
   ProxySettings proxy;
   std::chrono::milliseconds drain{30000};
   int retain = 3;  // revisions kept for rollback
+  Supersede supersede = Supersede::running;
   bool operator==(const Service&) const = default;
 };
 
@@ -103,6 +109,8 @@ std::string to_string(Trigger trigger);
 std::string to_string(StrategyKind strategy);
 std::optional<Trigger> trigger_from(const std::string& name);
 std::optional<StrategyKind> strategy_from(const std::string& name);
+std::string to_string(Supersede supersede);
+std::optional<Supersede> supersede_from(const std::string& name);
 
 /// The form in which a revision keeps its configuration. Keys that are absent read as their defaults, so that a later
 /// version can read what an earlier one stored. Throws nlohmann::json::exception on a wrong type.

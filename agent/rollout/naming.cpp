@@ -14,8 +14,8 @@ std::string config_hash(const domain::Service& service, const ResolvedSettings& 
   resolved.container = settings.container;
   if (resolved.source.git) resolved.source.git->args = settings.build_args;
   auto value = domain::to_json_value(resolved);
-  for (const auto* name :
-       {"repo", "branch", "trigger", "workflows", "depends_on", "vars", "strategy", "drain", "retain", "image"}) {
+  for (const auto* name : {"repo", "branch", "trigger", "workflows", "depends_on", "vars", "strategy", "drain",
+                           "retain", "supersede", "image"}) {
     value.erase(name);
   }
   if (value.contains("git")) {

@@ -11,7 +11,7 @@ namespace {
 constexpr auto rollout_columns =
     "SELECT id, release_id, service, kind, cause, commit_id, ref, image, revision, previous, config, phase, reason, "
     "log, "
-    "created, started, finished FROM rollouts ";
+    "created, started, finished, stop_phase, stop_reason FROM rollouts ";
 
 /// A name that a later deployd stored and this one does not know: nobody may guess what it meant.
 template <class Value>
@@ -49,6 +49,8 @@ domain::Rollout read_rollout(SQLite::Statement& row) {
   rollout.created = from_millis(row.getColumn(14).getInt64());
   rollout.started = time_column(row.getColumn(15));
   rollout.finished = time_column(row.getColumn(16));
+  const auto stop = row.getColumn(17).getString();
+  if (!stop.empty()) rollout.stop = {known(domain::phase_from(stop), stop), row.getColumn(18).getString()};
   return rollout;
 }
 
@@ -113,6 +115,11 @@ void RolloutStore::update(const domain::Rollout& rollout) {
       "started = ?9, finished = ?10 WHERE id = ?1",
       rollout.id, rollout.commit, rollout.revision, rollout.previous, rollout.config, domain::to_string(rollout.phase),
       rollout.reason, encode_log(rollout.log), rollout.started, rollout.finished);
+}
+
+void RolloutStore::set_stop(domain::RolloutId id, const domain::StopWish& wish) {
+  database_.execute("UPDATE rollouts SET stop_phase = ?2, stop_reason = ?3 WHERE id = ?1", id,
+                    domain::to_string(wish.phase), wish.reason);
 }
 
 domain::Rollout RolloutStore::get(domain::RolloutId id) {

@@ -17,8 +17,9 @@ class RolloutStore {
   domain::ReleaseId add_release(domain::Time now);
   /// Stores it as given and returns its id.
   domain::RolloutId add(const domain::Rollout& rollout);
-  /// Writes everything that can change after `add`.
+  /// Writes everything that can change after `add`, but for `stop`.
   void update(const domain::Rollout& rollout);
+  void set_stop(domain::RolloutId id, const domain::StopWish& wish);
 
   /// Throws Error(not_found).
   domain::Rollout get(domain::RolloutId id);

@@ -1,5 +1,7 @@
 #include "agent/store/target_store.hpp"
 
+#include <algorithm>
+
 #include "agent/base/error.hpp"
 
 namespace deploy::store {
@@ -11,7 +13,8 @@ constexpr auto target_columns =
     "t.state "
     "FROM targets t ";
 constexpr auto revision_columns =
-    "SELECT id, service, name, commit_id, image, image_asked, image_is_ours, config, config_hash, promoted FROM "
+    "SELECT id, service, name, commit_id, image, image_asked, image_is_ours, config, config_hash, promoted, pruned "
+    "FROM "
     "revisions ";
 
 domain::Target read_target(SQLite::Statement& row) {
@@ -46,6 +49,7 @@ domain::Revision read_revision(SQLite::Statement& row) {
   revision.config = row.getColumn(7).getString();
   revision.config_hash = row.getColumn(8).getString();
   revision.promoted = time_column(row.getColumn(9));
+  revision.pruned = row.getColumn(10).getInt() != 0;
   return revision;
 }
 
@@ -67,9 +71,21 @@ void TargetStore::update(const domain::Target& target) {
 }
 
 domain::Target TargetStore::get(domain::TargetId id) {
+  const auto found = find(id);
+  if (!found) throw Error(ErrorKind::not_found, "there is no target " + std::to_string(id.value));
+  return *found;
+}
+
+std::optional<domain::Target> TargetStore::find(domain::TargetId id) {
   const auto found = database_.query(std::string(target_columns) + "WHERE t.id = ?1", read_target, id);
-  if (found.empty()) throw Error(ErrorKind::not_found, "there is no target " + std::to_string(id.value));
-  return found.front();
+  return found.empty() ? std::nullopt : std::optional(found.front());
+}
+
+std::optional<domain::Target> TargetStore::of_container(const std::string& container_id) {
+  const auto found = database_.query(
+      std::string(target_columns) + "WHERE t.container_id = ?1 AND t.container_id <> '' ORDER BY t.id DESC LIMIT 1",
+      read_target, container_id);
+  return found.empty() ? std::nullopt : std::optional(found.front());
 }
 
 std::vector<domain::Target> TargetStore::present() {
@@ -103,10 +119,11 @@ void TargetStore::set_routed(const std::string& service, const std::vector<domai
 domain::RevisionId RevisionStore::add(const domain::Revision& revision) {
   database_.execute(
       "INSERT INTO revisions (service, name, commit_id, image, image_asked, image_is_ours, config, config_hash, "
-      "promoted) "
-      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+      "promoted, pruned) "
+      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
       revision.service, revision.name, revision.commit, revision.image, revision.image_asked,
-      revision.image_is_ours ? 1 : 0, revision.config, revision.config_hash, revision.promoted);
+      revision.image_is_ours ? 1 : 0, revision.config, revision.config_hash, revision.promoted,
+      revision.pruned ? 1 : 0);
   return domain::RevisionId{database_.last_id()};
 }
 
@@ -139,6 +156,24 @@ std::vector<domain::Revision> RevisionStore::promoted(const std::string& service
       std::string(revision_columns) +
           "WHERE service = ?1 AND promoted IS NOT NULL AND pruned = 0 ORDER BY promoted DESC, id DESC",
       read_revision, service);
+}
+
+void RevisionStore::set_pulled(const std::string& reference) {
+  database_.execute("INSERT INTO pulls (reference) VALUES (?1) ON CONFLICT DO NOTHING", reference);
+}
+
+bool RevisionStore::was_pulled(const std::string& reference) {
+  const auto all = pulled();
+  return std::find(all.begin(), all.end(), reference) != all.end();
+}
+
+std::vector<std::string> RevisionStore::pulled() {
+  return database_.query("SELECT reference FROM pulls ORDER BY reference",
+                         [](SQLite::Statement& row) { return row.getColumn(0).getString(); });
+}
+
+void RevisionStore::forget_pulled(const std::string& reference) {
+  database_.execute("DELETE FROM pulls WHERE reference = ?1", reference);
 }
 
 std::vector<domain::Revision> RevisionStore::with_image(const std::string& service) {

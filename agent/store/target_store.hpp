@@ -18,6 +18,8 @@ class TargetStore {
   void update(const domain::Target& target);
   /// Throws Error(not_found).
   domain::Target get(domain::TargetId id);
+  std::optional<domain::Target> find(domain::TargetId id);
+  std::optional<domain::Target> of_container(const std::string& container_id);
   /// Every target that may have a container, of all services.
   std::vector<domain::Target> present();
   std::vector<domain::Target> of_rollout(domain::RolloutId rollout);
@@ -47,6 +49,11 @@ class RevisionStore {
   std::optional<domain::Revision> find(const std::string& service, const std::string& name);
   /// Those that were live once and whose image was not pruned, newest promotion first: what can be rolled back to.
   std::vector<domain::Revision> promoted(const std::string& service);
+  /// The reference was not on the engine before we pulled it, so that the image is ours to remove.
+  void set_pulled(const std::string& reference);
+  bool was_pulled(const std::string& reference);
+  std::vector<std::string> pulled();
+  void forget_pulled(const std::string& reference);
   /// Every revision with an image that was not pruned, newest first; of one service where it is not empty.
   std::vector<domain::Revision> with_image(const std::string& service);
 

@@ -5,6 +5,14 @@
 using namespace std::chrono_literals;
 using namespace deploy;
 
+TEST_CASE("sizes read as people write them") {
+  CHECK(human_bytes(0) == "0 B");
+  CHECK(human_bytes(1023) == "1023 B");
+  CHECK(human_bytes(20 * 1024) == "20 KiB");
+  CHECK(human_bytes(std::uint64_t{3} << 29) == "1.5 GiB");
+  CHECK(human_bytes(std::uint64_t{9} << 50) == "9216 TiB");
+}
+
 TEST_CASE("hexadecimal is lower case with two digits a byte") {
   CHECK(to_hex(std::string_view("\x00\x0f\xff", 3)) == "000fff");
 }

@@ -97,6 +97,7 @@ TEST_CASE("every key of a service file arrives in its field") {
   wanted.proxy.directives = {"keepalive 32", "hash $request_uri consistent"};
   wanted.drain = 0ms;
   wanted.retain = 5;
+  wanted.supersede = domain::Supersede::queued;
 
   auto read = read_service(data("service_complete.yaml"), "/etc/deployctl/deploy.d/backend.yaml");
   // JSON first: where they differ it shows the field.
