@@ -17,6 +17,7 @@
 #include "agent/http/server.hpp"
 #include "agent/proxy/nginx.hpp"
 #include "agent/rollout/dispatcher.hpp"
+#include "agent/rollout/reconciler.hpp"
 #include "agent/source/git_mirror.hpp"
 #include "agent/source/host_process_runner.hpp"
 #include "agent/store/delivery_inbox.hpp"
@@ -33,7 +34,7 @@ constexpr std::size_t webhook_body_bytes_max = 25 * 1024 * 1024;  // GitHub send
 constexpr std::size_t webhook_connections_max = 32;               // each may hold a whole body, on a box of 2 GB
 constexpr int blocking_threads = 2;
 constexpr seconds retry_first{1};
-constexpr seconds retry_most{30};
+constexpr seconds retry_most{10};
 constexpr seconds webhook_shutdown_grace{5};
 constexpr milliseconds api_shutdown_grace{500};  // followers would stay for ever
 
@@ -149,18 +150,27 @@ struct App::Parts {
                     parts.database.set_meta("last_address", next);
                     return next;
                   }),
-          effects(parts.executor, parts.engine, parts.mirror, proxy, parts.prober, parts.clock, parts.journal,
-                  parts.log, *parts.services, addresses.site, config::resolve, parts.configuration.agent.limits.builds),
-          runner(planner, effects, parts.journal, parts.clock),
+          traffic(parts.executor, proxy, parts.journal, *parts.services),
+          effects(parts.executor, parts.engine, parts.mirror, traffic, parts.prober, parts.clock, parts.journal,
+                  parts.log, addresses.site, config::resolve, parts.configuration.agent.limits.builds),
+          runner(planner, effects, parts.journal, parts.clock, parts.configuration.agent.limits.retry),
           dispatcher(parts.executor, parts.journal, parts.releases, runner, parts.clock, *parts.services,
                      parts.configuration.agent.limits.rollouts,
-                     [](const std::string& complaint) { spdlog::error("{}", complaint); }) {}
+                     [](const std::string& complaint) { spdlog::error("{}", complaint); }),
+          recovery(parts.engine, proxy, parts.journal, *parts.services,
+                   {addresses.site.instance, addresses.site.routing_network}),
+          reconciler(parts.executor, parts.engine, parts.prober, parts.clock, parts.journal, traffic, recovery,
+                     addresses.site.instance, addresses.nginx.container,
+                     [](const std::string& message) { spdlog::warn("{}", message); }) {}
 
     proxy::Nginx proxy;
     rollout::Planner planner;
+    rollout::Traffic traffic;
     rollout::StepEffects effects;
     rollout::Runner runner;
     rollout::Dispatcher dispatcher;
+    rollout::Recovery recovery;
+    rollout::Reconciler reconciler;
   };
 
   asio::any_io_executor executor;
@@ -185,14 +195,11 @@ struct App::Parts {
   api::Queries queries;
   api::Commands commands;
   std::optional<Work> work;
-  std::string waiting_for;     // why no rollout can start yet; empty: they can
-  bool stopping = false;       // a change of Nginx that is being undone cannot be cancelled
-  std::string routes_problem;  // why Nginx's routes could not be restored; empty: they were
+  std::string waiting_for;  // why no rollout can start yet; empty: they can
 
   std::vector<std::string> notes() const;
   Task<void> work_forever();
   Task<void> prepare();
-  Task<void> restore_routes();
 };
 
 App::App(asio::io_context& context, config::Configuration configuration, std::string program)
@@ -241,8 +248,10 @@ Task<void> App::run() {
 
 std::vector<std::string> App::Parts::notes() const {
   std::vector<std::string> all;
-  for (const auto& problem : {waiting_for, routes_problem}) {
-    if (!problem.empty()) all.push_back(problem);
+  if (!waiting_for.empty()) all.push_back(waiting_for);
+  if (work && waiting_for.empty()) {
+    const auto& problems = work->reconciler.problems();
+    all.insert(all.end(), problems.begin(), problems.end());
   }
   return all;
 }
@@ -252,7 +261,7 @@ Task<void> App::Parts::work_forever() {
   TaskGroup beside(executor, [](const std::string& name, std::exception_ptr cause) {
     spdlog::error("{}: {}", name, message_of(cause));
   });
-  beside.spawn("restoring Nginx's routes", restore_routes());
+  beside.spawn("keeping what is live in order", work->reconciler.run());
   std::exception_ptr stopped;
   try {
     co_await work->dispatcher.run();
@@ -260,7 +269,6 @@ Task<void> App::Parts::work_forever() {
     stopped = std::current_exception();
   }
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-  stopping = true;
   beside.cancel();
   co_await beside.wait();
   std::rethrow_exception(stopped);
@@ -268,36 +276,23 @@ Task<void> App::Parts::work_forever() {
 
 /// Webhooks and questions are answered meanwhile; rollouts wait.
 Task<void> App::Parts::prepare() {
-  for (milliseconds pause = retry_first; !work; pause = std::min<milliseconds>(pause * 2, retry_most)) {
+  for (milliseconds pause = retry_first;; pause = std::min<milliseconds>(pause * 2, retry_most)) {
     std::string problem;
     try {
-      const auto addresses = co_await prepare_site(engine, database, configuration, state);
-      work.emplace(*this, addresses);
+      if (!work) {
+        const auto addresses = co_await prepare_site(engine, database, configuration, state);
+        work.emplace(*this, addresses);
+      }
+      co_await work->recovery.adopt();
     } catch (const Error& error) {
       problem = error.message();
     }
     if (problem != waiting_for && !problem.empty()) spdlog::error("no rollout can start yet: {}", problem);
     waiting_for = problem;
-    if (!problem.empty()) co_await clock.sleep_for(pause);
-  }
-  spdlog::info("ready: {} services", services->size());
-}
-
-/// At start Nginx may lack our files, or be missing; a rollout that needs it fails then with the same message.
-Task<void> App::Parts::restore_routes() {
-  for (milliseconds pause = retry_first; !stopping; pause = std::min<milliseconds>(pause * 2, retry_most)) {
-    std::string problem;
-    try {
-      const auto report = co_await work->effects.restore_routes();
-      for (const auto& note : report.notes) spdlog::warn("{}", note);
-    } catch (const Error& error) {
-      problem = error.message();
-    }
-    if (problem != routes_problem && !problem.empty()) spdlog::error("{}", problem);
-    routes_problem = problem;
-    if (problem.empty()) co_return;
+    if (problem.empty()) break;
     co_await clock.sleep_for(pause);
   }
+  spdlog::info("ready: {} services", services->size());
 }
 
 }  // namespace deploy::daemon

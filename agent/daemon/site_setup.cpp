@@ -31,6 +31,24 @@ Task<std::string> subnet_for(ports::ContainerEngine& engine, store::Database& da
   co_return subnet;
 }
 
+/// With a new or lost state folder, the installation that made the routing network is gone on with: its containers are
+/// adopted then. Its subnet is kept, too, because their addresses are in it.
+Task<std::string> instance_of(ports::ContainerEngine& engine, store::Database& database, std::string routing_network) {
+  if (!database.meta("instance")) {
+    const auto network = co_await engine.inspect_network(routing_network);
+    const auto label = network ? network->labels.find(domain::labels::instance) : ports::Labels::const_iterator{};
+    if (network && label != network->labels.end()) {
+      spdlog::warn("the state folder knows no installation; going on with the one that made the network {}",
+                   routing_network);
+      database.transaction([&] {
+        database.set_meta("instance", label->second);
+        if (!network->subnets.empty()) database.set_meta("subnet", network->subnets.front());
+      });
+    }
+  }
+  co_return instance_id(database);
+}
+
 }  // namespace
 
 Task<SiteAddresses> prepare_site(ports::ContainerEngine& engine, store::Database& database,
@@ -44,10 +62,12 @@ Task<SiteAddresses> prepare_site(ports::ContainerEngine& engine, store::Database
                                           "(`docker network ls` lists them; Compose puts its project's name in front)");
   }
   rollout::Site site;
-  site.instance = instance_id(database);
+  site.instance = co_await instance_of(engine, database, agent.routing.network);
   site.key = installation_key(state);
   site.network = agent.network;
   site.routing_network = agent.routing.network;
+  site.state = state;
+  site.keep_free_bytes = agent.disk.keep_free_bytes;
 
   const auto subnet = co_await subnet_for(engine, database, agent);
   const ports::Labels labels{{domain::labels::instance, site.instance}};

@@ -26,10 +26,8 @@ void add_dependencies(const std::string& service, const std::vector<domain::Serv
 
 }  // namespace
 
-Ready choose_ready(const std::vector<domain::Rollout>& unfinished,
-                   const std::function<std::vector<domain::Rollout>(domain::ReleaseId)>& of_release,
-                   const std::vector<domain::Service>& services, const std::set<domain::RolloutId>& running,
-                   int rollouts_max) {
+Ready choose_ready(const Queue& queue, const std::vector<domain::Service>& services, int rollouts_max) {
+  const auto& [unfinished, of_release, running, paused] = queue;
   Ready ready;
   std::set<std::string> busy;
   for (const auto& rollout : unfinished) {
@@ -62,9 +60,10 @@ Ready choose_ready(const std::vector<domain::Rollout>& unfinished,
           return other.release == rollout.release && needed.contains(other.service);
         });
     const bool taken = busy.contains(rollout.service);
+    const bool is_paused = paused.contains(rollout.service) || paused.contains("");
     // Whoever comes later waits behind this one if it is the same service.
-    busy.insert(rollout.service);
-    if (waits || taken || places <= 0) continue;
+    if (!is_paused) busy.insert(rollout.service);
+    if (waits || taken || is_paused || places <= 0) continue;
     ready.start.push_back(rollout);
     --places;
   }
@@ -81,6 +80,7 @@ Dispatcher::Dispatcher(asio::any_io_executor executor, Journal& journal, Release
       services_(services),
       rollouts_max_(rollouts_max),
       complain_(std::move(complain)),
+      executor_(executor),
       changed_(executor),
       tasks_(executor, [this](const std::string& name, std::exception_ptr cause) {
         complain_(name + ": " + message_of(cause));
@@ -95,6 +95,7 @@ Task<void> Dispatcher::run() {
       try {
         due = releases_.plan_due();
         start_ready();
+        interrupt_stopped();
       } catch (const Error& error) {
         complain_(error.message());
         due = retry_pause;
@@ -121,22 +122,38 @@ void Dispatcher::wake() {
 }
 
 void Dispatcher::start_ready() {
-  auto ready = choose_ready(
-      journal_.rollouts.unfinished(), [this](domain::ReleaseId id) { return journal_.rollouts.of_release(id); },
-      services_, running_, rollouts_max_);
+  Queue now;
+  now.unfinished = journal_.rollouts.unfinished();
+  now.of_release = [this](domain::ReleaseId id) { return journal_.rollouts.of_release(id); };
+  for (const auto& [id, signal] : running_) now.running.insert(id);
+  for (const auto& pause : journal_.pauses.all()) now.paused.insert(pause.service);
+  auto ready = choose_ready(now, services_, rollouts_max_);
   for (auto& blocked : ready.give_up) journal_.end(blocked.rollout, Phase::cancelled, blocked.reason);
   for (const auto& rollout : ready.start) {
-    running_.insert(rollout.id);
-    tasks_.spawn("rollout " + std::to_string(rollout.id.value), run_one(rollout.id));
+    const auto interrupt = std::make_shared<Signal>(executor_);
+    running_.emplace(rollout.id, interrupt);
+    tasks_.spawn("rollout " + std::to_string(rollout.id.value), run_one(rollout.id, interrupt));
   }
   // Giving up one may let its own dependents be given up, and they may be alone in the queue.
   if (!ready.give_up.empty()) start_ready();
 }
 
-Task<void> Dispatcher::run_one(domain::RolloutId id) {
+/// An undo goes on whatever is wished.
+void Dispatcher::interrupt_stopped() {
+  for (const auto& rollout : journal_.rollouts.unfinished()) {
+    const auto found = running_.find(rollout.id);
+    if (found != running_.end() && rollout.stop && rollout.phase == Phase::running) found->second->notify_all();
+  }
+}
+
+Task<void> Dispatcher::run_one(domain::RolloutId id, std::shared_ptr<Signal> interrupt) {
   std::exception_ptr failure;
   try {
-    co_await runner_.run(id);
+    // An interrupted one is run again, and turns round at the step it was in.
+    for (bool ended = false; !ended;) {
+      const auto done = co_await first_of(runner_.run(id), interrupt->wait());
+      ended = done.has_value();
+    }
   } catch (...) {
     failure = std::current_exception();
   }

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <functional>
+#include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -26,13 +28,18 @@ struct Ready {
   std::vector<Blocked> give_up;  // something it depends on failed in the same release
 };
 
-/// A queued rollout may start when its service has no other rollout under way, and everything that it depends on
-/// (directly or not) has ended in its release and is not being rolled out by another. When one of those failed in its
-/// release, it is given up.
-Ready choose_ready(const std::vector<domain::Rollout>& unfinished,
-                   const std::function<std::vector<domain::Rollout>(domain::ReleaseId)>& of_release,
-                   const std::vector<domain::Service>& services, const std::set<domain::RolloutId>& running,
-                   int rollouts_max);
+/// What choose_ready looks at.
+struct Queue {
+  std::vector<domain::Rollout> unfinished;
+  std::function<std::vector<domain::Rollout>(domain::ReleaseId)> of_release;
+  std::set<domain::RolloutId> running;  // by this dispatcher
+  std::set<std::string> paused;         // services; "" is all of them
+};
+
+/// A queued rollout may start when its service is not paused and has no other rollout under way, and everything that it
+/// depends on (directly or not) has ended in its release and is not being rolled out by another. When one of those
+/// failed in its release, it is given up.
+Ready choose_ready(const Queue& queue, const std::vector<domain::Service>& services, int rollouts_max);
 
 class Dispatcher {
  public:
@@ -46,12 +53,13 @@ class Dispatcher {
   /// start.
   Task<void> run();
 
-  /// Something new is in the queue.
+  /// Something is new: in the queue, a pause, a wish to stop a rollout.
   void wake();
 
  private:
   void start_ready();
-  Task<void> run_one(domain::RolloutId id);
+  void interrupt_stopped();
+  Task<void> run_one(domain::RolloutId id, std::shared_ptr<Signal> interrupt);
 
   Journal& journal_;
   ReleasePlanner& releases_;
@@ -60,10 +68,12 @@ class Dispatcher {
   const std::vector<domain::Service>& services_;
   int rollouts_max_;
   Complain complain_;
+  asio::any_io_executor executor_;
   Signal changed_;
   bool woken_ = false;  // a wake-up that came while nobody waited must not be lost
   TaskGroup tasks_;
-  std::set<domain::RolloutId> running_;
+  /// What is being run, and the signal that interrupts it so that it looks for a wish to stop.
+  std::map<domain::RolloutId, std::shared_ptr<Signal>> running_;
 };
 
 }  // namespace deploy::rollout

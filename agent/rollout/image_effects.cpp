@@ -3,6 +3,7 @@
 #include <set>
 
 #include "agent/base/error.hpp"
+#include "agent/base/text.hpp"
 #include "agent/domain/labels.hpp"
 #include "agent/rollout/step_effects.hpp"
 
@@ -37,14 +38,38 @@ void check_dockerfile(const ports::SourceTree& tree, const domain::GitSource& gi
 
 }  // namespace
 
+/// Nothing big begins on a disk that is nearly full: the old version needs it to go on.
+Task<void> StepEffects::check_disk(std::string doing) {
+  const auto keep = static_cast<std::uint64_t>(site_.keep_free_bytes);
+  const auto check = [&](const std::string& folder, std::uint64_t free, const std::string& advice) {
+    if (free >= keep) return;
+    throw Error(ErrorKind::disk_full, "only " + human_bytes(free) + " are free for " + folder + ", and " + doing +
+                                          " needs disk.keep_free, " + human_bytes(keep) + ", to stay free; " + advice);
+  };
+  if (keep == 0) co_return;
+  if (!site_.state.empty()) {
+    std::error_code failure;
+    const auto space = std::filesystem::space(site_.state, failure);
+    if (!failure)
+      check(site_.state.string(), space.available, "free some space, or lower disk.keep_free in agent.yaml");
+  }
+  const auto engine = co_await engine_.disk_space();
+  if (engine) {
+    check(engine->folder, engine->free_bytes,
+          "`docker system df` shows what takes it, `docker image prune` and `docker builder prune` free some, or lower "
+          "disk.keep_free in agent.yaml");
+  }
+}
+
 Task<Outcome> StepEffects::fetch(Work& work) {
   const auto git = *work.service.source.git;
+  co_await check_disk("a fetch");
   auto log = logger(work);
   co_await source_.fetch(git, log);
+  work.rollout.log.clear();
   std::string wanted = work.rollout.commit;
   if (wanted.empty()) wanted = work.rollout.ref.empty() ? work.service.branch : work.rollout.ref;
   work.rollout.commit = co_await source_.resolve(git, wanted);
-  work.rollout.log.clear();
   Outcome outcome;
   outcome.detail = "commit " + work.rollout.commit.substr(0, 7);
   if (work.service.source.image.empty()) {
@@ -55,27 +80,36 @@ Task<Outcome> StepEffects::fetch(Work& work) {
 }
 
 Task<Outcome> StepEffects::build(Work& work) {
-  const auto& git = *work.service.source.git;
-  const auto settings = resolve_(work.service);
   domain::Revision revision;
-  revision.config_hash = config_hash(work.service, settings, site_.key);
+  revision.config_hash = config_hash(work.service, resolve_(work.service), site_.key);
   revision.name = revision_name(work.service.name, work.rollout.commit, revision.config_hash);
   revision.commit = work.rollout.commit;
+  revision.image = image_tag(work.service.name, revision.name);
   revision.image_is_ours = true;
+  co_await check_disk("a build");
+  intend(work, revision);
+  co_await make_image(work, *work.revision);
+  Outcome outcome;
+  outcome.detail = revision.image;
+  outcome.record = [this, &work] { journal_.revisions.set_image(work.revision->id, work.revision->image); };
+  co_return outcome;
+}
 
+/// Builds the revision's image from its commit.
+Task<void> StepEffects::make_image(Work& work, domain::Revision revision) {
+  const auto& git = *work.service.source.git;
   ports::BuildRequest request;
-  request.context = co_await source_.tree(git, work.rollout.commit);
-  check_dockerfile(*request.context, git, work.rollout.commit);
+  request.context = co_await source_.tree(git, revision.commit);
+  check_dockerfile(*request.context, git, revision.commit);
   request.dockerfile = git.dockerfile;
   request.target = git.target;
-  request.args = settings.build_args;
-  request.tag = image_tag(work.service.name, revision.name);
+  request.args = resolve_(work.service).build_args;
+  request.tag = revision.image;
   request.labels = {{domain::labels::instance, site_.instance},
                     {domain::labels::service, work.service.name},
                     {domain::labels::revision, revision.name}};
   auto log = logger(work);
   const auto turn = co_await builds_.lock();
-  revision.image = request.tag;
   const auto built = co_await first_of(engine_.build(request, log), clock_.sleep_for(build_deadline));
   if (!built) {
     throw Error(ErrorKind::timed_out, "the build of " + request.tag +
@@ -83,18 +117,16 @@ Task<Outcome> StepEffects::build(Work& work) {
                                           std::to_string(work.rollout.id.value));
   }
   work.rollout.log.clear();
-  Outcome outcome;
-  outcome.detail = request.tag;
-  outcome.record = [this, &work, revision] { adopt_revision(work, revision); };
-  co_return outcome;
 }
 
 Task<Outcome> StepEffects::pull(Work& work) {
   const auto& asked = work.rollout.image;
   const auto& ref = work.rollout.ref.empty() ? work.service.branch : work.rollout.ref;
   const auto reference = asked.empty() ? expand_image(work.service.source.image, work.rollout.commit, ref) : asked;
+  co_await check_disk("a pull");
   auto log = logger(work);
   const auto before = co_await engine_.inspect_image(reference);
+  if (!before) journal_.revisions.set_pulled(reference);
   const auto image = co_await engine_.pull(reference, log);
   work.rollout.log.clear();
 
@@ -105,28 +137,44 @@ Task<Outcome> StepEffects::pull(Work& work) {
   revision.commit = work.rollout.commit;
   revision.image = pinned(image, reference);
   revision.image_asked = reference;
-  revision.image_is_ours = !before || before->id != image.id;
+  revision.image_is_ours = journal_.revisions.was_pulled(reference) || (before && before->id != image.id);
   Outcome outcome;
   outcome.detail = revision.image;
   outcome.live_already = co_await is_live(work, revision.name);
-  if (!outcome.live_already) outcome.record = [this, &work, revision] { adopt_revision(work, revision); };
+  if (outcome.live_already) co_return outcome;
+  outcome.record = [this, &work, revision] {
+    intend(work, revision);
+    journal_.revisions.set_image(work.revision->id, revision.image);
+  };
   co_return outcome;
 }
 
 Task<Outcome> StepEffects::find_image(Work& work) {
+  const auto revision = *work.revision;
   Outcome outcome;
-  outcome.detail = work.revision->image;
-  outcome.live_already = co_await is_live(work, work.revision->name);
-  const auto image = co_await engine_.inspect_image(work.revision->image);
-  if (image) co_return outcome;
-  if (work.revision->image_asked.empty()) {
-    throw Error(ErrorKind::not_found, "the image " + work.revision->image + " of " + work.revision->name +
-                                          " was removed by hand; build it again with: deployctl rollout " +
-                                          work.service.name + " --ref " + work.revision->commit);
+  outcome.detail = revision.image;
+  outcome.live_already = co_await is_live(work, revision.name);
+  if (co_await engine_.inspect_image(revision.image)) co_return outcome;
+  if (!revision.image_asked.empty()) {
+    co_await check_disk("a pull");
+    auto log = logger(work);
+    co_await engine_.pull(revision.image, log);
+    work.rollout.log.clear();
+    outcome.detail += ", pulled again";
+    co_return outcome;
   }
+  if (!work.service.source.git || revision.commit.empty()) {
+    throw Error(ErrorKind::not_found,
+                "the image " + revision.image + " of " + revision.name +
+                    " was removed by hand, and it is not known how to make it again; roll back to "
+                    "another revision: deployctl rollback " +
+                    work.service.name + " --to REVISION, of those that deployctl history shows");
+  }
+  co_await check_disk("a build");
   auto log = logger(work);
-  co_await engine_.pull(work.revision->image, log);
-  work.rollout.log.clear();
+  co_await source_.fetch(*work.service.source.git, log);
+  co_await make_image(work, revision);
+  outcome.detail += ", built again";
   co_return outcome;
 }
 
@@ -181,6 +229,7 @@ Task<void> StepEffects::remove_images(std::vector<domain::Revision> dropped) {
     for (const auto& reference : references) {
       if (reference.empty() || kept.contains(reference)) continue;
       co_await engine_.remove_image(reference);
+      journal_.revisions.forget_pulled(reference);
     }
   }
 }
@@ -196,20 +245,25 @@ Task<bool> StepEffects::is_live(Work& work, std::string revision) {
   co_return true;
 }
 
-domain::Revision& StepEffects::adopt_revision(Work& work, domain::Revision revision) {
-  revision.service = work.service.name;
-  revision.config = work.rollout.config;
-  const auto known = journal_.revisions.find(revision.service, revision.name);
-  if (known) {
-    revision.id = known->id;
-    revision.promoted = known->promoted;
-    revision.image_is_ours = known->image_is_ours || revision.image_is_ours;
-    journal_.revisions.set_image(known->id, revision.image);
-  } else {
-    revision.id = journal_.revisions.add(revision);
-  }
-  work.rollout.revision = revision.id;
-  return work.revision.emplace(std::move(revision));
+/// Writes down what is about to be made, so that it can be cleared away whatever happens: a revision without an image,
+/// unless it has one already.
+void StepEffects::intend(Work& work, domain::Revision revision) {
+  journal_.transaction([&] {
+    revision.service = work.service.name;
+    revision.config = work.rollout.config;
+    if (const auto known = journal_.revisions.find(revision.service, revision.name)) {
+      revision.id = known->id;
+      revision.promoted = known->promoted;
+      revision.pruned = known->pruned;
+      revision.image_is_ours = known->image_is_ours || revision.image_is_ours;
+    } else {
+      revision.pruned = true;
+      revision.id = journal_.revisions.add(revision);
+    }
+    work.rollout.revision = revision.id;
+    journal_.rollouts.update(work.rollout);
+  });
+  work.revision = std::move(revision);
 }
 
 }  // namespace deploy::rollout

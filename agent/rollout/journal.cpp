@@ -1,6 +1,7 @@
 #include "agent/rollout/journal.hpp"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 namespace deploy::rollout {
 
@@ -13,6 +14,34 @@ std::string in_words(domain::Phase phase) {
 }
 
 }  // namespace
+
+std::optional<domain::Service> Journal::stored_config(const domain::Target& target) {
+  if (!target.revision) return std::nullopt;
+  return domain::service_from_json(nlohmann::json::parse(revisions.get(*target.revision).config));
+}
+
+bool Journal::under_way(const std::string& service) {
+  const auto unfinished = rollouts.unfinished();
+  return std::any_of(unfinished.begin(), unfinished.end(), [&](const domain::Rollout& rollout) {
+    return rollout.service == service && rollout.phase != domain::Phase::queued;
+  });
+}
+
+bool Journal::can_stop(const domain::Rollout& rollout) {
+  if (rollout.phase != domain::Phase::running || rollout.stop) return false;
+  const auto steps = rollouts.steps(rollout.id);
+  return std::none_of(steps.begin(), steps.end(), [](const domain::Step& step) {
+    const bool final_step = step.kind == domain::StepKind::switch_traffic || step.kind == domain::StepKind::promote;
+    return final_step && step.state != domain::StepState::pending;
+  });
+}
+
+void Journal::stop(const domain::Rollout& rollout, const domain::StopWish& wish) {
+  transaction([&] {
+    rollouts.set_stop(rollout.id, wish);
+    tell(rollout, "rollout.stopping", "stopping: " + wish.reason);
+  });
+}
 
 void Journal::tell(const domain::Rollout& rollout, const std::string& kind, const std::string& text) {
   events_.append({0, now(), rollout.release, rollout.id, rollout.service, kind, text});

@@ -4,9 +4,11 @@
 #include <string>
 
 #include "agent/domain/rollout.hpp"
+#include "agent/domain/service.hpp"
 #include "agent/ports/clock.hpp"
 #include "agent/store/database.hpp"
 #include "agent/store/event_log.hpp"
+#include "agent/store/pause_store.hpp"
 #include "agent/store/rollout_store.hpp"
 #include "agent/store/target_store.hpp"
 
@@ -18,6 +20,7 @@ class Journal {
       : rollouts(database),
         targets(database),
         revisions(database),
+        pauses(database),
         database_(database),
         events_(events),
         clock_(clock) {}
@@ -25,9 +28,21 @@ class Journal {
   store::RolloutStore rollouts;
   store::TargetStore targets;
   store::RevisionStore revisions;
+  store::PauseStore pauses;
 
   domain::Time now() const { return clock_.now(); }
   void transaction(const std::function<void()>& body) { database_.transaction(body); }
+
+  /// The configuration that the target runs with: its own revision's. nullopt: it has no revision yet.
+  std::optional<domain::Service> stored_config(const domain::Target& target);
+
+  /// A rollout of the service was begun and has not ended.
+  bool under_way(const std::string& service);
+
+  /// Only until its first switch has begun, and once.
+  bool can_stop(const domain::Rollout& rollout);
+  /// Writes down that a rollout under way is to be undone and end so; its runner finds it there.
+  void stop(const domain::Rollout& rollout, const domain::StopWish& wish);
 
   /// Adds an event about this rollout.
   void tell(const domain::Rollout& rollout, const std::string& kind, const std::string& text);

@@ -9,6 +9,19 @@ namespace deploy::rollout {
 
 using std::chrono::milliseconds;
 
+namespace {
+
+/// Nothing is gained by beginning the same again. A person who names nothing wants whatever is newest, and that may be
+/// it.
+bool wants_the_same(const store::Job& job, const domain::Rollout& rollout) {
+  if (job.kind != rollout.kind) return false;
+  if (job.kind == domain::RolloutKind::rollback) return false;
+  const bool names_nothing = job.commit.empty() && job.ref.empty() && job.image.empty();
+  return names_nothing || (job.commit == rollout.commit && job.image == rollout.image);
+}
+
+}  // namespace
+
 std::optional<milliseconds> ReleasePlanner::plan_due() {
   const auto waiting = jobs_.waiting();
   if (waiting.empty()) return std::nullopt;
@@ -42,7 +55,7 @@ domain::ReleaseId ReleasePlanner::plan(const std::vector<store::Job>& jobs) {
   for (const auto& name : domain::dependency_order(services_)) {
     const auto found = newest.find(name);
     if (found == newest.end()) continue;
-    supersede_queued(name, release);
+    supersede(found->second, release);
     auto rollout = rollout_for(found->second, release);
     rollout.id = journal_.rollouts.add(rollout);
     jobs_.set_release(found->second.id, release);
@@ -54,10 +67,18 @@ domain::ReleaseId ReleasePlanner::plan(const std::vector<store::Job>& jobs) {
   return release;
 }
 
-void ReleasePlanner::supersede_queued(const std::string& service, domain::ReleaseId by) {
+void ReleasePlanner::supersede(const store::Job& by, domain::ReleaseId release) {
+  const std::string reason = "release " + std::to_string(release.value) + " brings a newer change";
+  const auto service = std::find_if(services_.begin(), services_.end(),
+                                    [&](const domain::Service& other) { return other.name == by.service; });
+  const bool running_too = service != services_.end() && service->supersede == domain::Supersede::running;
   for (auto& rollout : journal_.rollouts.unfinished()) {
-    if (rollout.service != service || rollout.phase != domain::Phase::queued) continue;
-    journal_.end(rollout, domain::Phase::superseded, "release " + std::to_string(by.value) + " brings a newer change");
+    if (rollout.service != by.service) continue;
+    if (rollout.phase == domain::Phase::queued) {
+      journal_.end(rollout, domain::Phase::superseded, reason);
+    } else if (running_too && !wants_the_same(by, rollout) && journal_.can_stop(rollout)) {
+      journal_.stop(rollout, {domain::Phase::superseded, reason});
+    }
   }
 }
 

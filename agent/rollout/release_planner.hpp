@@ -1,4 +1,5 @@
-// Turns waiting jobs into releases: what arrives close together goes out together, in the order of depends_on.
+// Turns waiting jobs into releases: what arrives close together goes out together, in the order of depends_on. What is
+// older gives way: a queued rollout of the same service, and one under way that has not switched yet.
 #pragma once
 
 #include <chrono>
@@ -31,7 +32,7 @@ class ReleasePlanner {
 
  private:
   domain::ReleaseId plan(const std::vector<store::Job>& jobs);
-  void supersede_queued(const std::string& service, domain::ReleaseId by);
+  void supersede(const store::Job& by, domain::ReleaseId release);
   domain::Rollout rollout_for(const store::Job& job, domain::ReleaseId release) const;
 
   Journal& journal_;

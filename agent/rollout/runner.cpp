@@ -60,6 +60,11 @@ bool left_something(const domain::Step& step) {
   throw Error(kind, "the step \"" + domain::to_string(step.kind) + "\" did not end within " + human_duration(deadline));
 }
 
+/// What is being undone, or cleared away after promote, is tried for longer: a person would have to finish it.
+constexpr minutes must_end_retry_limit{10};
+constexpr seconds retry_first{1};
+constexpr seconds retry_most{15};
+
 bool past_promote(const std::vector<domain::Step>& steps) {
   return std::any_of(steps.begin(), steps.end(), [](const domain::Step& step) {
     return step.kind == StepKind::promote && step.state == StepState::succeeded;
@@ -88,6 +93,10 @@ Task<void> Runner::go_forward(Work& work) {
   std::string left_over;  // what went wrong after promote: the rest is cleared away all the same
   for (auto& step : steps) {
     if (step.state == StepState::succeeded) continue;
+    if (stop_wanted(work)) {
+      turn_round(work, work.rollout.stop->reason);
+      co_return;
+    }
     const bool worked = co_await do_step(work, step, Direction::forward);
     if (domain::is_final(work.rollout.phase)) co_return;
     if (worked) continue;
@@ -95,11 +104,7 @@ Task<void> Runner::go_forward(Work& work) {
       left_over = left_over.empty() ? step.detail : left_over + "; " + step.detail;
       continue;
     }
-    journal_.transaction([&] {
-      work.rollout.phase = Phase::undoing;
-      work.rollout.reason = step.detail;
-      journal_.rollouts.update(work.rollout);
-    });
+    turn_round(work, step.detail);
     co_return;
   }
   if (left_over.empty()) {
@@ -128,32 +133,72 @@ Task<void> Runner::go_back(Work& work) {
       target.state = domain::TargetState::gone;
       journal_.targets.update(target);
     }
-    journal_.end(work.rollout, Phase::rolled_back, cause);
+    const auto& stop = work.rollout.stop;
+    journal_.end(work.rollout, stop ? stop->phase : Phase::rolled_back, cause);
+  });
+}
+
+/// Asked anew each time: somebody may have wished it a moment ago. A wish is only taken before the first switch.
+bool Runner::stop_wanted(Work& work) {
+  work.rollout.stop = journal_.rollouts.get(work.rollout.id).stop;
+  return work.rollout.stop.has_value();
+}
+
+void Runner::turn_round(Work& work, const std::string& reason) {
+  journal_.transaction([&] {
+    work.rollout.phase = Phase::undoing;
+    work.rollout.reason = reason;
+    journal_.rollouts.update(work.rollout);
   });
 }
 
 Task<bool> Runner::do_step(Work& work, domain::Step& step, Direction direction) {
-  begin_step(work, step, direction);
+  const bool must_end = direction == Direction::back || past_promote(journal_.rollouts.steps(work.rollout.id));
+  const auto give_up =
+      clock_.steady_now() + (must_end ? std::chrono::milliseconds(must_end_retry_limit) : retry_limit_);
+  for (seconds pause = retry_first;; pause = std::min(pause * 2, retry_most)) {
+    begin_step(work, step, direction);
+    std::exception_ptr failure;
+    const auto outcome = co_await try_once(work, step, direction, &failure);
+    if (outcome) {
+      // What cannot be written down is no failure of the effect: it leaves the step in doubt, to be done again.
+      finish_step(work, step, direction, *outcome);
+      if (outcome->live_already) end_unchanged(work);
+      co_return true;
+    }
+    const bool again = kind_of(failure) == ErrorKind::unreachable && clock_.steady_now() + pause < give_up;
+    if (!again) {
+      fail(work, step, direction, failure);
+      co_return false;
+    }
+    retry_later(work, step, failure, pause);
+    co_await clock_.sleep_for(pause);
+  }
+}
+
+/// nullopt: it failed. Throws only when this coroutine was cancelled.
+Task<std::optional<Outcome>> Runner::try_once(Work& work, domain::Step& step, Direction direction,
+                                              std::exception_ptr* failure) {
   std::optional<Outcome> outcome;
-  std::exception_ptr failure;
   try {
     auto effect = direction == Direction::forward ? effects_.perform(work, step) : effects_.undo(work, step);
     const auto deadline = deadline_of(work.service, step);
     outcome = co_await first_of(std::move(effect), clock_.sleep_for(deadline));
     if (!outcome) throw_step_deadline(step, deadline);
   } catch (...) {
-    failure = std::current_exception();
+    *failure = std::current_exception();
   }
-  if (failure) {
+  if (*failure) {
     const auto state = co_await asio::this_coro::cancellation_state;
-    if (state.cancelled() != asio::cancellation_type::none) std::rethrow_exception(failure);
-    fail(work, step, direction, failure);
-    co_return false;
+    if (state.cancelled() != asio::cancellation_type::none) std::rethrow_exception(*failure);
   }
-  // What cannot be written down is no failure of the effect: it leaves the step in doubt, to be done again.
-  finish_step(work, step, direction, *outcome);
-  if (outcome->live_already) end_unchanged(work);
-  co_return true;
+  co_return outcome;
+}
+
+void Runner::retry_later(Work& work, const domain::Step& step, const std::exception_ptr& cause,
+                         std::chrono::milliseconds pause) {
+  journal_.tell(work.rollout, "step.retrying",
+                domain::to_string(step.kind) + ": " + message_of(cause) + "; trying again in " + human_duration(pause));
 }
 
 void Runner::begin_step(Work& work, domain::Step& step, Direction direction) {

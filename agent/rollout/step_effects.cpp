@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <nlohmann/json.hpp>
 
 #include "agent/base/error.hpp"
 #include "agent/base/text.hpp"
@@ -21,21 +20,18 @@ std::string count_of(std::size_t number, const std::string& what) {
 }  // namespace
 
 StepEffects::StepEffects(asio::any_io_executor executor, ports::ContainerEngine& engine, ports::SourceMirror& source,
-                         ports::UpstreamProxy& proxy, ports::HealthProber& prober, ports::Clock& clock,
-                         Journal& journal, store::RolloutLog& log, const std::vector<domain::Service>& services,
-                         Site site, Resolve resolve, int builds_max)
+                         Traffic& traffic, ports::HealthProber& prober, ports::Clock& clock, Journal& journal,
+                         store::RolloutLog& log, Site site, Resolve resolve, int builds_max)
     : engine_(engine),
       source_(source),
-      proxy_(proxy),
+      traffic_(traffic),
       prober_(prober),
       clock_(clock),
       journal_(journal),
       log_(log),
-      services_(services),
       site_(std::move(site)),
       resolve_(std::move(resolve)),
-      builds_(executor, builds_max),
-      one_switch_(executor) {}
+      builds_(executor, builds_max) {}
 
 Task<Outcome> StepEffects::perform(Work& work, domain::Step step) {
   using enum domain::StepKind;
@@ -82,7 +78,9 @@ Task<Outcome> StepEffects::undo(Work& work, domain::Step step) {
       co_return co_await undo_start(work, step);
     case switch_traffic:
       // One that failed cleanly left everything as it was.
-      if (step.state == domain::StepState::failed) co_return Outcome{};
+      if (step.state == domain::StepState::failed && traffic_.routed(work.service.name) != step.targets) {
+        co_return Outcome{};
+      }
       co_return co_await switch_to(work, step.before);
     case stop:
       co_return co_await undo_stop(work, step);
@@ -167,14 +165,8 @@ Task<Outcome> StepEffects::probe(Work& work, domain::Step step) {
   co_return outcome;
 }
 
-/// The configuration that the target runs with: its own revision's. nullopt: it has no revision yet.
-std::optional<domain::Service> StepEffects::stored_config(const domain::Target& target) {
-  if (!target.revision) return std::nullopt;
-  return domain::service_from_json(nlohmann::json::parse(journal_.revisions.get(*target.revision).config));
-}
-
 domain::Service StepEffects::service_of(const Work& work, const domain::Target& target) {
-  return stored_config(target).value_or(work.service);
+  return journal_.stored_config(target).value_or(work.service);
 }
 
 Task<void> StepEffects::prove_healthy(Work& work, domain::Target target, domain::HealthCheck check) {

@@ -4,9 +4,10 @@
 // clang-format off
 //   kind     effect                                      observed by                     undone by
 //   fetch    mirror brought up to date, commit resolved  the mirror                      nothing to undo
-//   build    image built, revision stored                the engine's build cache        image removed if it never was live
+//   build    image built; revision stored before         the engine's build cache        image removed if it never was live
 //   pull     image pulled and pinned by its digest       the engine's image              image removed if it never was live
-//   image    the image of a stored revision is there     the engine's image              nothing to undo
+//   image    the image of a stored revision is there,    the engine's image              nothing to undo
+//            pulled or built again where it was removed
 //   create   containers on both networks                 name and labels                 containers removed
 //   start    containers run                              the engine (started: fine)      drained and stopped
 //   probe    proved healthy                              asked again                     nothing to undo
@@ -20,6 +21,7 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <optional>
@@ -31,9 +33,9 @@
 #include "agent/ports/container_engine.hpp"
 #include "agent/ports/health_prober.hpp"
 #include "agent/ports/source_mirror.hpp"
-#include "agent/ports/upstream_proxy.hpp"
 #include "agent/rollout/journal.hpp"
 #include "agent/rollout/naming.hpp"
+#include "agent/rollout/traffic.hpp"
 #include "agent/rollout/work.hpp"
 #include "agent/store/rollout_log.hpp"
 
@@ -45,6 +47,8 @@ struct Site {
   std::string key;              // of config_hash
   std::string network;          // the users' shared network
   std::string routing_network;  // ours
+  std::filesystem::path state;  // folder of the git mirrors; empty: its space is not looked at
+  std::int64_t keep_free_bytes = 0;
 };
 
 /// What came of an effect that worked. `record` runs in the transaction that writes the step's success.
@@ -57,16 +61,12 @@ struct Outcome {
 class StepEffects {
  public:
   StepEffects(asio::any_io_executor executor, ports::ContainerEngine& engine, ports::SourceMirror& source,
-              ports::UpstreamProxy& proxy, ports::HealthProber& prober, ports::Clock& clock, Journal& journal,
-              store::RolloutLog& log, const std::vector<domain::Service>& services, Site site, Resolve resolve,
-              int builds_max);
+              Traffic& traffic, ports::HealthProber& prober, ports::Clock& clock, Journal& journal,
+              store::RolloutLog& log, Site site, Resolve resolve, int builds_max);
 
   /// Throws Error when it did not work; the lines that show why are then in work.rollout.log.
   Task<Outcome> perform(Work& work, domain::Step step);
   Task<Outcome> undo(Work& work, domain::Step step);
-
-  /// Makes Nginx route as the database says (and as a switch in doubt wants); at start, before anything else.
-  Task<ports::SwitchReport> restore_routes();
 
  private:
   Task<Outcome> fetch(Work& work);
@@ -90,29 +90,25 @@ class StepEffects {
   Task<std::string> create_one(Work& work, domain::Target target, ports::ContainerSpec spec);
   Task<void> prove_healthy(Work& work, domain::Target target, domain::HealthCheck check);
   Task<void> remove_images(std::vector<domain::Revision> dropped);
-  std::optional<domain::Service> stored_config(const domain::Target& target);
   domain::Service service_of(const Work& work, const domain::Target& target);
   Task<bool> is_live(Work& work, std::string revision);
   Task<int> drain_one(domain::Target target, std::chrono::steady_clock::time_point deadline);
-  domain::Revision& adopt_revision(Work& work, domain::Revision revision);
-  /// Service -> who is to get its traffic, where that differs from the database.
-  using Routed = std::map<std::string, std::vector<domain::Target>>;
-  std::vector<ports::Route> routes(const Routed& changed);
+  Task<void> check_disk(std::string doing);
+  Task<void> make_image(Work& work, domain::Revision revision);
+  void intend(Work& work, domain::Revision revision);
   std::vector<domain::Target> load(const std::vector<domain::TargetId>& ids);
   ports::OnLog logger(Work& work);
 
   ports::ContainerEngine& engine_;
   ports::SourceMirror& source_;
-  ports::UpstreamProxy& proxy_;
+  Traffic& traffic_;
   ports::HealthProber& prober_;
   ports::Clock& clock_;
   Journal& journal_;
   store::RolloutLog& log_;
-  const std::vector<domain::Service>& services_;
   Site site_;
   Resolve resolve_;
   AsyncSemaphore builds_;
-  AsyncMutex one_switch_;
 };
 
 }  // namespace deploy::rollout

@@ -1,0 +1,186 @@
+#include "agent/rollout/reconciler.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "agent/base/error.hpp"
+#include "agent/domain/labels.hpp"
+
+namespace deploy::rollout {
+
+namespace {
+
+using std::chrono::seconds;
+
+constexpr seconds slow{30};
+constexpr seconds soon{5};       // while something is not in order
+constexpr seconds breath{1};     // after an event: several come together
+constexpr seconds reconnect{5};  // to the engine's events
+
+}  // namespace
+
+Reconciler::Reconciler(asio::any_io_executor executor, ports::ContainerEngine& engine, ports::HealthProber& prober,
+                       ports::Clock& clock, Journal& journal, Traffic& traffic, Recovery& recovery,
+                       std::string instance, std::string nginx, Say say)
+    : engine_(engine),
+      prober_(prober),
+      clock_(clock),
+      journal_(journal),
+      traffic_(traffic),
+      recovery_(recovery),
+      instance_(std::move(instance)),
+      nginx_(std::move(nginx)),
+      say_(std::move(say)),
+      event_(executor),
+      beside_(executor,
+              [this](const std::string& name, std::exception_ptr cause) { say_(name + ": " + message_of(cause)); }) {}
+
+Task<void> Reconciler::run() {
+  std::exception_ptr stopped;
+  try {
+    beside_.spawn("the engine's events", follow_events());
+    for (;;) {
+      woken_ = false;
+      co_await pass();
+      if (!woken_) {
+        const auto pause = unsettled_ ? soon : slow;
+        co_await first_of(event_.wait(), clock_.sleep_for(pause));
+      }
+      if (woken_) co_await clock_.sleep_for(breath);
+    }
+  } catch (...) {
+    stopped = std::current_exception();
+  }
+  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+  beside_.cancel();
+  co_await beside_.wait();
+  std::rethrow_exception(stopped);
+}
+
+Task<void> Reconciler::pass() {
+  found_.clear();
+  unsettled_ = false;
+  co_await restore_routes();
+  co_await look_at_live();
+  co_await sweep();
+  for (const auto& problem : found_) {
+    if (std::find(problems_.begin(), problems_.end(), problem) == problems_.end()) say_(problem);
+  }
+  problems_ = std::move(found_);
+}
+
+Task<void> Reconciler::follow_events() {
+  for (;;) {
+    std::string failure;
+    try {
+      const ports::OnEvent hear = [this](const ports::EngineEvent& event) { on_event(event); };
+      co_await engine_.follow_events(hear);
+    } catch (const Error& error) {
+      failure = error.message();  // the slow pass says what is wrong with the engine
+    }
+    co_await clock_.sleep_for(reconnect);
+    // What happened meanwhile was not heard of.
+    woken_ = true;
+    event_.notify_all();
+  }
+}
+
+/// A rollout looks after its own containers.
+void Reconciler::on_event(const ports::EngineEvent& event) {
+  const auto label = [&](const char* name) {
+    const auto found = event.labels.find(name);
+    return found == event.labels.end() ? std::string() : found->second;
+  };
+  const bool ours = label(domain::labels::instance) == instance_ && !journal_.under_way(label(domain::labels::service));
+  const bool nginx = event.container_name == nginx_ || event.container_id.starts_with(nginx_);
+  if (!ours && !nginx) return;
+  woken_ = true;
+  event_.notify_all();
+}
+
+Task<void> Reconciler::restore_routes() {
+  try {
+    const auto report = co_await traffic_.restore(at_start_);
+    at_start_ = false;
+    if (report.changed) say_("Nginx has the routes again that were live");
+    for (const auto& note : report.notes) say_(note);
+  } catch (const Error& error) {
+    found_.push_back(error.message());
+    unsettled_ = true;
+  }
+}
+
+Task<void> Reconciler::look_at_live() {
+  std::set<std::string> services;
+  for (const auto& target : journal_.targets.present()) {
+    if (target.state == domain::TargetState::live) services.insert(target.service);
+  }
+  for (const auto& service : services) {
+    if (journal_.under_way(service)) continue;
+    try {
+      co_await route_healthy(service);
+    } catch (const Error& error) {
+      found_.push_back("looking at the targets of " + service + ": " + error.message());
+      unsettled_ = true;
+    }
+  }
+}
+
+/// All live targets get traffic, but those that are not healthy while another one is.
+Task<void> Reconciler::route_healthy(std::string service) {
+  const auto live = journal_.targets.live(service);
+  std::vector<domain::TargetId> all;
+  std::vector<domain::TargetId> good;
+  std::vector<std::string> bad;
+  for (const auto& target : live) {
+    all.push_back(target.id);
+    const auto container = co_await engine_.inspect(target.container_id);
+    const bool runs = container && container->state == "running";
+    if (!container) {
+      found_.push_back("the container " + target.container_name +
+                       " was removed by hand; make a new one with: deployctl rollout " + service);
+    } else if (!runs && container->state != "restarting") {
+      found_.push_back("the container " + target.container_name + " is " + container->state +
+                       "; start it with: docker start " + target.container_name);
+    }
+    const auto config = journal_.stored_config(target);
+    // With one target there is no choice, and nothing to ask for.
+    const bool serves = runs && (live.size() == 1 || !config || co_await healthy(target, config->health));
+    if (serves) {
+      good.push_back(target.id);
+    } else {
+      bad.push_back(target.container_name);
+    }
+  }
+  if (live.size() > 1 && !good.empty() && !bad.empty()) {
+    unsettled_ = true;
+    for (const auto& name : bad) found_.push_back(name + " is not healthy and gets no traffic until it is");
+  }
+  const auto wanted = good.empty() ? all : good;
+  if (live.front().port == 0 || journal_.under_way(service) || traffic_.routed(service) == wanted) co_return;
+  co_await traffic_.route(service, wanted);
+  journal_.targets.set_routed(service, wanted);
+  say_(service + ": " + std::to_string(wanted.size()) + " of " + std::to_string(live.size()) +
+       " targets get its requests now");
+}
+
+Task<bool> Reconciler::healthy(domain::Target target, domain::HealthCheck check) {
+  check.successes = 1;
+  check.deadline = check.timeout;
+  const ports::Endpoint endpoint{target.address, check.port};
+  const auto quiet = [](std::string_view) {};
+  const auto verdict = co_await prober_.prove(target.container_id, endpoint, check, quiet);
+  co_return verdict.healthy;
+}
+
+Task<void> Reconciler::sweep() {
+  try {
+    const auto removed = co_await recovery_.sweep();
+    for (const auto& what : removed) say_("removed " + what + ", which belonged to nothing any more");
+  } catch (const Error& error) {
+    found_.push_back("clearing away what is left over: " + error.message());
+    unsettled_ = true;
+  }
+}
+
+}  // namespace deploy::rollout

@@ -1,0 +1,65 @@
+// Keeps what is live in order between rollouts: Nginx has our routes and is on our network although it was restarted or
+// made anew, a live target that is not healthy gets no traffic while others of its service do, and nothing of ours is
+// left that belongs to nothing. The engine's events are a hint that something happened; a slow pass is the truth.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "agent/base/async.hpp"
+#include "agent/ports/clock.hpp"
+#include "agent/ports/container_engine.hpp"
+#include "agent/ports/health_prober.hpp"
+#include "agent/rollout/journal.hpp"
+#include "agent/rollout/recovery.hpp"
+#include "agent/rollout/traffic.hpp"
+
+namespace deploy::rollout {
+
+class Reconciler {
+ public:
+  using Say = std::function<void(const std::string& message)>;
+
+  /// `nginx`: name or id of Nginx's container, whose events matter. `say` hears of what was mended and of each problem
+  /// once.
+  Reconciler(asio::any_io_executor executor, ports::ContainerEngine& engine, ports::HealthProber& prober,
+             ports::Clock& clock, Journal& journal, Traffic& traffic, Recovery& recovery, std::string instance,
+             std::string nginx, Say say);
+
+  /// Runs until it is cancelled.
+  Task<void> run();
+
+  /// One look at everything. Problems are kept and not thrown.
+  Task<void> pass();
+
+  /// What needs a person, in sentences, as of the last pass.
+  const std::vector<std::string>& problems() const noexcept { return problems_; }
+
+ private:
+  Task<void> follow_events();
+  void on_event(const ports::EngineEvent& event);
+  Task<void> restore_routes();
+  Task<void> sweep();
+  Task<void> route_healthy(std::string service);
+  Task<bool> healthy(domain::Target target, domain::HealthCheck check);
+  Task<void> look_at_live();
+
+  ports::ContainerEngine& engine_;
+  ports::HealthProber& prober_;
+  ports::Clock& clock_;
+  Journal& journal_;
+  Traffic& traffic_;
+  Recovery& recovery_;
+  std::string instance_;
+  std::string nginx_;
+  Say say_;
+  Signal event_;
+  bool woken_ = false;
+  bool at_start_ = true;
+  bool unsettled_ = false;  // something is not as it should be: look again soon
+  std::vector<std::string> problems_;
+  std::vector<std::string> found_;  // by the pass under way
+  TaskGroup beside_;
+};
+
+}  // namespace deploy::rollout

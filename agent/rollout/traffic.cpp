@@ -1,0 +1,92 @@
+#include "agent/rollout/traffic.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+namespace deploy::rollout {
+
+namespace {
+
+/// Two services never share an upstream: who comes first in the list keeps it.
+void give_each_upstream_once(std::vector<ports::Route>& routes) {
+  std::set<std::string> taken;
+  for (auto& route : routes) {
+    auto& upstream = route.settings.upstream;
+    if (!upstream.empty() && !taken.insert(upstream).second) upstream.clear();
+  }
+}
+
+}  // namespace
+
+Task<ports::SwitchReport> Traffic::route(std::string service, std::vector<domain::TargetId> targets) {
+  const auto turn = co_await one_change_.lock();
+  const Routed wanted{{service, targets}};
+  auto report = co_await proxy_.apply(routes(wanted));
+  proved_[service] = targets;
+  co_return report;
+}
+
+Task<ports::SwitchReport> Traffic::restore(bool at_start) {
+  const auto turn = co_await one_change_.lock();
+  const auto in_doubt = at_start ? switches_in_doubt() : Routed{};
+  auto report = co_await proxy_.apply(routes(in_doubt));
+  for (const auto& [service, targets] : in_doubt) proved_[service] = targets;
+  co_return report;
+}
+
+std::vector<domain::TargetId> Traffic::routed(const std::string& service) {
+  const auto proved = proved_.find(service);
+  if (proved != proved_.end()) return proved->second;
+  std::vector<domain::TargetId> ids;
+  for (const auto& target : journal_.targets.routed(service)) ids.push_back(target.id);
+  return ids;
+}
+
+Traffic::Routed Traffic::switches_in_doubt() {
+  Routed in_doubt;
+  for (const auto& rollout : journal_.rollouts.unfinished()) {
+    if (rollout.phase != domain::Phase::running) continue;
+    for (const auto& step : journal_.rollouts.steps(rollout.id)) {
+      const bool doubtful = step.kind == domain::StepKind::switch_traffic && step.state == domain::StepState::running;
+      if (doubtful) in_doubt[rollout.service] = step.targets;
+    }
+  }
+  return in_doubt;
+}
+
+std::vector<ports::Route> Traffic::routes(const Routed& wanted) {
+  std::vector<ports::Route> all;
+  std::set<std::string> seen;
+  const auto add = [&](const std::string& name, const domain::Service* configured) {
+    if (!seen.insert(name).second) return;
+    const auto found = wanted.find(name);
+    std::vector<domain::Target> targets;
+    for (const auto id : found == wanted.end() ? routed(name) : found->second) {
+      targets.push_back(journal_.targets.get(id));
+    }
+    if (targets.empty() && configured == nullptr) return;
+    ports::Route route;
+    route.service = name;
+    // A changed configuration takes effect with its own rollout, not when deployd starts.
+    const auto stored = targets.empty() ? std::nullopt : journal_.stored_config(targets.back());
+    if (stored) {
+      route.settings = stored->proxy;
+    } else if (configured != nullptr) {
+      route.settings = configured->proxy;
+    }
+    for (const auto& target : targets) route.targets.push_back({target.address, target.port});
+    if (route.settings.port != 0) all.push_back(route);
+  };
+  for (const auto& service : services_) add(service.name, &service);
+  // A service that was taken out of the configuration keeps its traffic until somebody stops it.
+  for (const auto& target : journal_.targets.present()) {
+    if (target.state == domain::TargetState::live) add(target.service, nullptr);
+  }
+  // A service that was renamed but keeps its upstream gets it with its first target.
+  std::stable_partition(all.begin(), all.end(), [](const ports::Route& route) { return !route.targets.empty(); });
+  give_each_upstream_once(all);
+  return all;
+}
+
+}  // namespace deploy::rollout

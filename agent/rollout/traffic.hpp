@@ -1,0 +1,51 @@
+// Who gets each service's requests: the one place that changes what Nginx routes. One change at a time, whoever asks:
+// the switch of a rollout, its undo, or the reconciler.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "agent/base/async.hpp"
+#include "agent/domain/service.hpp"
+#include "agent/ports/upstream_proxy.hpp"
+#include "agent/rollout/journal.hpp"
+
+namespace deploy::rollout {
+
+class Traffic {
+ public:
+  Traffic(asio::any_io_executor executor, ports::UpstreamProxy& proxy, Journal& journal,
+          const std::vector<domain::Service>& services)
+      : proxy_(proxy), journal_(journal), services_(services), one_change_(executor) {}
+
+  /// Routes the service's requests to these targets and to nobody else. Proved when it returns; errors as
+  /// UpstreamProxy::apply. The caller writes it down with TargetStore::set_routed, in a transaction of its own.
+  Task<ports::SwitchReport> route(std::string service, std::vector<domain::TargetId> targets);
+
+  /// Makes Nginx route as was last proved or written down. `at_start`: and as a switch wants that was under way when
+  /// the agent ended, because Nginx may have it already.
+  Task<ports::SwitchReport> restore(bool at_start);
+
+  /// Who gets the service's requests, as last proved by this agent, else as written down.
+  std::vector<domain::TargetId> routed(const std::string& service);
+
+  Task<bool> wait_retired_workers(std::chrono::milliseconds limit) { return proxy_.wait_retired_workers(limit); }
+
+ private:
+  /// Service -> its targets, where that differs from the database.
+  using Routed = std::map<std::string, std::vector<domain::TargetId>>;
+
+  std::vector<ports::Route> routes(const Routed& wanted);
+  Routed switches_in_doubt();
+
+  ports::UpstreamProxy& proxy_;
+  Journal& journal_;
+  const std::vector<domain::Service>& services_;
+  AsyncMutex one_change_;
+  /// What was proved and may not have been written down yet: another service's change must not take it back.
+  Routed proved_;
+};
+
+}  // namespace deploy::rollout
