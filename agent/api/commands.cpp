@@ -15,9 +15,15 @@ std::string joined(const std::vector<std::string>& names) {
   return text;
 }
 
+std::string by(const std::string& who) { return who.empty() ? "" : " by " + who; }
+
+std::string name_of(const domain::Rollout& rollout) {
+  return "rollout " + std::to_string(rollout.id.value) + " of " + rollout.service;
+}
+
 }  // namespace
 
-AcceptedView Commands::rollout(const RolloutRequest& request) {
+AcceptedView Commands::rollout(const RolloutRequest& request, const std::string& who) {
   if (request.services.empty()) throw Error(ErrorKind::invalid, "name at least one service to roll out");
   if (!request.ref.empty() && !request.image.empty()) {
     throw Error(ErrorKind::invalid, "a rollout goes to a ref or to an image, not to both");
@@ -35,19 +41,82 @@ AcceptedView Commands::rollout(const RolloutRequest& request) {
     job.cause = "deployctl rollout";
     if (!request.ref.empty()) job.cause += " --ref " + request.ref;
     if (!request.image.empty()) job.cause += " --image " + request.image;
+    job.cause += by(who);
     jobs.push_back(job);
   }
   return queue(jobs);
 }
 
-AcceptedView Commands::rollback(const RollbackRequest& request) {
+AcceptedView Commands::rollback(const RollbackRequest& request, const std::string& who) {
   check_service(request.service);
   store::Job job;
   job.kind = domain::RolloutKind::rollback;
   job.service = request.service;
   job.revision = revision_to_return_to(request.service, request.to).name;
-  job.cause = "deployctl rollback to " + job.revision;
+  job.cause = "deployctl rollback to " + job.revision + by(who);
   return queue({job});
+}
+
+AcceptedView Commands::cancel(const CancelRequest& request, const std::string& who) {
+  const auto rollouts = to_cancel(request);
+  const domain::StopWish wish{domain::Phase::cancelled, "cancelled" + by(who)};
+  AcceptedView accepted;
+  journal_.transaction([&] {
+    for (auto rollout : rollouts) {
+      accepted.rollouts.push_back({rollout.id.value, rollout.service});
+      if (rollout.phase == domain::Phase::queued) {
+        journal_.end(rollout, wish.phase, wish.reason);
+      } else {
+        journal_.stop(rollout, wish);
+      }
+    }
+  });
+  on_queued_();
+  return accepted;
+}
+
+std::vector<domain::Rollout> Commands::to_cancel(const CancelRequest& request) {
+  if (request.rollout == 0) check_service(request.service);
+  std::vector<domain::Rollout> rollouts;
+  for (const auto& rollout : journal_.rollouts.unfinished()) {
+    const bool meant = request.rollout == 0 ? rollout.service == request.service : rollout.id.value == request.rollout;
+    if (!meant) continue;
+    if (rollout.phase == domain::Phase::undoing || rollout.stop) {
+      throw Error(ErrorKind::conflict, name_of(rollout) + " is being undone already");
+    }
+    if (rollout.phase == domain::Phase::running && !journal_.can_stop(rollout)) {
+      throw Error(ErrorKind::conflict, name_of(rollout) +
+                                           " has switched its traffic already and will be finished; go back with: "
+                                           "deployctl rollback " +
+                                           rollout.service);
+    }
+    rollouts.push_back(rollout);
+  }
+  if (!rollouts.empty()) return rollouts;
+  if (request.rollout == 0)
+    throw Error(ErrorKind::conflict, "no rollout of " + request.service + " is queued or under way");
+  const auto ended = journal_.rollouts.get(domain::RolloutId{request.rollout});
+  throw Error(ErrorKind::conflict, name_of(ended) + " has ended already: " + domain::to_string(ended.phase));
+}
+
+PauseView Commands::pause(const PauseRequest& request, const std::string& who) {
+  if (!request.service.empty()) check_service(request.service);
+  const store::Pause pause{request.service, request.reason, who, journal_.now()};
+  journal_.transaction([&] { journal_.pauses.add(pause); });
+  on_queued_();
+  return {pause.service, pause.reason, pause.who, domain::iso_time(pause.since)};
+}
+
+PauseView Commands::resume(const PauseRequest& request, const std::string& who) {
+  if (!request.service.empty()) check_service(request.service);
+  bool was_paused = false;
+  journal_.transaction([&] { was_paused = journal_.pauses.remove(request.service); });
+  if (!was_paused) {
+    const std::string name = request.service.empty() ? "the whole queue" : request.service;
+    throw Error(ErrorKind::conflict, name + " is not paused; `deployctl status` shows what is");
+  }
+  on_queued_();
+  return {request.service, "", who, domain::iso_time(journal_.now())};
 }
 
 void Commands::check_service(const std::string& name) const {

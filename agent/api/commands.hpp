@@ -1,4 +1,4 @@
-// What people ask for, checked and put into the queue.
+// What people ask for, checked and put into the queue. `who`: the user who asks, for the record.
 #pragma once
 
 #include <functional>
@@ -14,19 +14,26 @@ namespace deploy::api {
 
 class Commands {
  public:
-  /// `on_queued` is called after something new was queued.
+  /// `on_queued` is called after something new was queued, or may begin or end now.
   Commands(rollout::Journal& journal, rollout::ReleasePlanner& releases, const std::vector<domain::Service>& services,
            std::function<void()> on_queued)
       : journal_(journal), releases_(releases), services_(services), on_queued_(std::move(on_queued)) {}
 
   /// Throw Error: not_found for a service or revision that does not exist, invalid for a request that makes no sense.
-  AcceptedView rollout(const RolloutRequest& request);
-  AcceptedView rollback(const RollbackRequest& request);
+  AcceptedView rollout(const RolloutRequest& request, const std::string& who);
+  AcceptedView rollback(const RollbackRequest& request, const std::string& who);
+  /// Ends what is queued and turns round what is under way before its switch. Throws Error(conflict) where one of them
+  /// has switched, or is being undone, already; then nothing was done.
+  AcceptedView cancel(const CancelRequest& request, const std::string& who);
+  PauseView pause(const PauseRequest& request, const std::string& who);
+  /// Throws Error(conflict) where it is not paused.
+  PauseView resume(const PauseRequest& request, const std::string& who);
 
  private:
   void check_service(const std::string& name) const;
   domain::Revision revision_to_return_to(const std::string& service, const std::string& wanted);
   AcceptedView queue(const std::vector<store::Job>& jobs);
+  std::vector<domain::Rollout> to_cancel(const CancelRequest& request);
 
   rollout::Journal& journal_;
   rollout::ReleasePlanner& releases_;

@@ -21,6 +21,8 @@ std::string in_words(domain::TargetState state) {
       return "draining";
     case domain::TargetState::gone:
       return "gone";
+    case domain::TargetState::stray:
+      return "not known";
   }
   return "";
 }
@@ -38,6 +40,17 @@ StepView step_view(const domain::Step& step) {
 }
 
 }  // namespace
+
+std::optional<PauseView> Queries::pause_of(const std::string& service) {
+  // Of both pauses the service's own is the nearer one.
+  std::optional<PauseView> found;
+  for (const auto& pause : journal_.pauses.all()) {
+    if (pause.service.empty() || pause.service == service) {
+      found = PauseView{pause.service, pause.reason, pause.who, domain::iso_time(pause.since)};
+    }
+  }
+  return found;
+}
 
 StatusView Queries::status(std::vector<std::string> notes) {
   StatusView shown;
@@ -69,6 +82,7 @@ ServiceView Queries::service(const std::string& name, const std::vector<domain::
     }
     shown.rollout = active;
   }
+  shown.paused = pause_of(name);
   const auto past = journal_.rollouts.history(name, recent);
   const auto last =
       std::find_if(past.begin(), past.end(), [](const auto& rollout) { return domain::is_final(rollout.phase); });

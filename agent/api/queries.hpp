@@ -24,6 +24,7 @@ class Queries {
   ServiceView service(const std::string& name, const std::vector<domain::Rollout>& unfinished,
                       const std::vector<domain::Target>& present);
   RolloutView view(const domain::Rollout& rollout);
+  std::optional<PauseView> pause_of(const std::string& service);
   std::string revision_name(const std::optional<domain::RevisionId>& id);
 
   rollout::Journal& journal_;

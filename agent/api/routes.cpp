@@ -118,10 +118,19 @@ http::Router routes(Parts parts) {
              [parts](Request request, Params params) { return service_logs(parts, request, params); });
   router.add("GET", "/v1/events", [parts](Request request, Params) { return events(parts, request); });
   router.add("POST", "/v1/rollouts", [parts](Request request, Params) -> Task<Response> {
-    co_return answer(parts.commands.rollout(body_of<RolloutRequest>(request)), 202);
+    co_return answer(parts.commands.rollout(body_of<RolloutRequest>(request), request.peer), 202);
   });
   router.add("POST", "/v1/rollbacks", [parts](Request request, Params) -> Task<Response> {
-    co_return answer(parts.commands.rollback(body_of<RollbackRequest>(request)), 202);
+    co_return answer(parts.commands.rollback(body_of<RollbackRequest>(request), request.peer), 202);
+  });
+  router.add("POST", "/v1/cancellations", [parts](Request request, Params) -> Task<Response> {
+    co_return answer(parts.commands.cancel(body_of<CancelRequest>(request), request.peer), 202);
+  });
+  router.add("POST", "/v1/pauses", [parts](Request request, Params) -> Task<Response> {
+    co_return answer(parts.commands.pause(body_of<PauseRequest>(request), request.peer));
+  });
+  router.add("POST", "/v1/resumptions", [parts](Request request, Params) -> Task<Response> {
+    co_return answer(parts.commands.resume(body_of<PauseRequest>(request), request.peer));
   });
   return router;
 }

@@ -80,12 +80,20 @@ void fields(auto visit, Of<LastView> auto& form) {
   visit("finished", form.finished);
 }
 
+void fields(auto visit, Of<PauseView> auto& form) {
+  visit("service", form.service);
+  visit("reason", form.reason);
+  visit("who", form.who);
+  visit("since", form.since);
+}
+
 void fields(auto visit, Of<ServiceView> auto& form) {
   visit("service", form.service);
   visit("live", form.live);
   visit("targets", form.targets);
   visit("rollout", form.rollout);
   visit("last", form.last);
+  visit("paused", form.paused);
 }
 
 void fields(auto visit, Of<StatusView> auto& form) {
@@ -160,6 +168,16 @@ void fields(auto visit, Of<RollbackRequest> auto& form) {
   visit("to", form.to);
 }
 
+void fields(auto visit, Of<CancelRequest> auto& form) {
+  visit("service", form.service);
+  visit("rollout", form.rollout);
+}
+
+void fields(auto visit, Of<PauseRequest> auto& form) {
+  visit("service", form.service);
+  visit("reason", form.reason);
+}
+
 void write(json& object, const auto& form) {
   object = json::object();
   fields(Writer{object}, form);
@@ -197,6 +215,9 @@ void to_json(nlohmann::json& json, const ErrorView& view) {
 }
 void to_json(nlohmann::json& json, const RolloutRequest& request) { write(json, request); }
 void to_json(nlohmann::json& json, const RollbackRequest& request) { write(json, request); }
+void to_json(nlohmann::json& json, const CancelRequest& request) { write(json, request); }
+void to_json(nlohmann::json& json, const PauseRequest& request) { write(json, request); }
+void to_json(nlohmann::json& json, const PauseView& view) { write(json, view); }
 
 void from_json(const nlohmann::json& json, VersionView& view) { read(json, view); }
 void from_json(const nlohmann::json& json, LiveView& view) { read(json, view); }
@@ -214,5 +235,8 @@ void from_json(const nlohmann::json& json, EventView& view) { read(json, view); 
 void from_json(const nlohmann::json& json, ErrorView& view) { read(json.at("error"), view); }
 void from_json(const nlohmann::json& json, RolloutRequest& request) { read(json, request); }
 void from_json(const nlohmann::json& json, RollbackRequest& request) { read(json, request); }
+void from_json(const nlohmann::json& json, CancelRequest& request) { read(json, request); }
+void from_json(const nlohmann::json& json, PauseRequest& request) { read(json, request); }
+void from_json(const nlohmann::json& json, PauseView& view) { read(json, view); }
 
 }  // namespace deploy::api

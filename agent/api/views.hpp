@@ -62,12 +62,22 @@ struct LastView {
   bool operator==(const LastView&) const = default;
 };
 
+/// No rollout of the service begins.
+struct PauseView {
+  std::string service;  // empty: every service
+  std::string reason;
+  std::string who;
+  Time since;
+  bool operator==(const PauseView&) const = default;
+};
+
 struct ServiceView {
   std::string service;
   std::optional<LiveView> live;  // none: never deployed
   std::vector<TargetView> targets;
   std::optional<ActiveView> rollout;
   std::optional<LastView> last;
+  std::optional<PauseView> paused;
   bool operator==(const ServiceView&) const = default;
 };
 
@@ -161,6 +171,20 @@ struct RollbackRequest {
   bool operator==(const RollbackRequest&) const = default;
 };
 
+/// Body of POST /v1/cancellations: one rollout by its number, or what is queued and under way of a service.
+struct CancelRequest {
+  std::string service;
+  std::int64_t rollout = 0;
+  bool operator==(const CancelRequest&) const = default;
+};
+
+/// Body of POST /v1/pauses and POST /v1/resumptions. An empty service is every service.
+struct PauseRequest {
+  std::string service;
+  std::string reason;  // of a pause
+  bool operator==(const PauseRequest&) const = default;
+};
+
 /// Has a rollout with this phase ended? Unknown phases have not.
 bool is_final_phase(std::string_view phase);
 
@@ -180,6 +204,9 @@ void to_json(nlohmann::json& json, const EventView& view);
 void to_json(nlohmann::json& json, const ErrorView& view);
 void to_json(nlohmann::json& json, const RolloutRequest& request);
 void to_json(nlohmann::json& json, const RollbackRequest& request);
+void to_json(nlohmann::json& json, const CancelRequest& request);
+void to_json(nlohmann::json& json, const PauseRequest& request);
+void to_json(nlohmann::json& json, const PauseView& view);
 
 void from_json(const nlohmann::json& json, VersionView& view);
 void from_json(const nlohmann::json& json, LiveView& view);
@@ -197,5 +224,8 @@ void from_json(const nlohmann::json& json, EventView& view);
 void from_json(const nlohmann::json& json, ErrorView& view);
 void from_json(const nlohmann::json& json, RolloutRequest& request);
 void from_json(const nlohmann::json& json, RollbackRequest& request);
+void from_json(const nlohmann::json& json, CancelRequest& request);
+void from_json(const nlohmann::json& json, PauseRequest& request);
+void from_json(const nlohmann::json& json, PauseView& view);
 
 }  // namespace deploy::api

@@ -159,6 +159,21 @@ Task<api::AcceptedView> ApiClient::roll_back(api::RollbackRequest request) {
   co_return parsed<api::AcceptedView>(response.body);
 }
 
+Task<api::AcceptedView> ApiClient::cancel(api::CancelRequest request) {
+  const auto response = co_await post("/v1/cancellations", json_text(request));
+  co_return parsed<api::AcceptedView>(response.body);
+}
+
+Task<api::PauseView> ApiClient::pause(api::PauseRequest request) {
+  const auto response = co_await post("/v1/pauses", json_text(request));
+  co_return parsed<api::PauseView>(response.body);
+}
+
+Task<api::PauseView> ApiClient::resume(api::PauseRequest request) {
+  const auto response = co_await post("/v1/resumptions", json_text(request));
+  co_return parsed<api::PauseView>(response.body);
+}
+
 Task<void> ApiClient::follow_events(std::int64_t release, std::int64_t after, OnEvent on_event) {
   Lines lines([this, &on_event](std::string_view line) {
     if (!trim(line).empty()) on_event(parsed<api::EventView>(std::string(line)));

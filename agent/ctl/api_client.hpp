@@ -30,6 +30,9 @@ class ApiClient {
   Task<api::RolloutView> rollout(std::int64_t id);
   Task<api::AcceptedView> start(api::RolloutRequest request);
   Task<api::AcceptedView> roll_back(api::RollbackRequest request);
+  Task<api::AcceptedView> cancel(api::CancelRequest request);
+  Task<api::PauseView> pause(api::PauseRequest request);
+  Task<api::PauseView> resume(api::PauseRequest request);
 
   /// Hands over the release's events after `after`, as they happen; returns when the release has ended, or earlier when
   /// the agent ends the stream because it stops.

@@ -25,6 +25,9 @@ struct Arguments {
   std::string timeout;
   RolloutOptions rollout;
   RollbackOptions rollback;
+  CancelOptions cancel;
+  PauseOptions pause;
+  bool every_service = false;
   HistoryOptions history;
   std::int64_t shown = 0;
   LogOptions logs;
@@ -89,6 +92,46 @@ void add_acting_commands(CLI::App& app, Arguments& arguments) {
     arguments.rollback.wait.timeout = timeout_of(arguments);
     arguments.command = [options = arguments.rollback](Session session) {
       return rollback(std::move(session), options);
+    };
+  });
+}
+
+/// SERVICE or --all, one of them.
+void add_whom(CLI::App& command, Arguments& arguments) {
+  auto* all = command.add_flag("--all", arguments.every_service, "Every service");
+  command.add_option("SERVICE", arguments.pause.service, "The service")->excludes(all);
+}
+
+void check_whom(const Arguments& arguments) {
+  if (arguments.every_service || !arguments.pause.service.empty()) return;
+  throw CLI::ValidationError("name a service, or all of them with --all");
+}
+
+void add_queue_commands(CLI::App& app, Arguments& arguments) {
+  auto* cancel_command = app.add_subcommand("cancel", "Stop a rollout that has not switched yet, and undo it");
+  cancel_command->add_option("SERVICE|ROLLOUT", arguments.cancel.subject, "A service's name or a rollout's number")
+      ->required();
+  cancel_command->add_option("--timeout", arguments.timeout, "Wait no longer than this: 90s, 5m, 1h30m")
+      ->check(CLI::Validator(duration_problem, "DURATION"));
+  cancel_command->callback([&arguments] {
+    arguments.cancel.wait.timeout = timeout_of(arguments);
+    arguments.command = [options = arguments.cancel](Session session) { return cancel(std::move(session), options); };
+  });
+
+  auto* pause_command = app.add_subcommand("pause", "Begin no rollout of a service until it is resumed");
+  add_whom(*pause_command, arguments);
+  pause_command->add_option("--reason", arguments.pause.reason, "Why, for those who wonder");
+  pause_command->callback([&arguments] {
+    check_whom(arguments);
+    arguments.command = [options = arguments.pause](Session session) { return pause(std::move(session), options); };
+  });
+
+  auto* resume_command = app.add_subcommand("resume", "Begin rollouts again");
+  add_whom(*resume_command, arguments);
+  resume_command->callback([&arguments] {
+    check_whom(arguments);
+    arguments.command = [service = arguments.pause.service](Session session) {
+      return resume(std::move(session), service);
     };
   });
 }
@@ -183,6 +226,7 @@ int run(int argc, const char* const* argv, std::ostream& out, std::ostream& err,
       ->check(CLI::IsMember({"table", "json"}))
       ->capture_default_str();
   add_acting_commands(app, arguments);
+  add_queue_commands(app, arguments);
   add_asking_commands(app, arguments);
   try {
     app.parse(argc, argv);

@@ -29,6 +29,16 @@ struct RollbackOptions {
   WaitOptions wait;
 };
 
+struct CancelOptions {
+  std::string subject;  // a service's name, or a rollout's number
+  WaitOptions wait;
+};
+
+struct PauseOptions {
+  std::string service;  // empty: every service
+  std::string reason;
+};
+
 struct HistoryOptions {
   std::string service;  // empty: every service
   int limit = 20;
@@ -42,6 +52,11 @@ struct LogOptions {
 
 Task<int> rollout(Session session, RolloutOptions options);
 Task<int> rollback(Session session, RollbackOptions options);
+
+/// Waits until they have been undone; done when each ended as cancelled.
+Task<int> cancel(Session session, CancelOptions options);
+Task<int> pause(Session session, PauseOptions options);
+Task<int> resume(Session session, std::string service);
 
 Task<int> status(Session session);
 Task<int> history(Session session, HistoryOptions options);

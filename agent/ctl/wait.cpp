@@ -69,7 +69,22 @@ Task<void> until_stopped(asio::signal_set* signals, std::optional<std::chrono::m
   *end = interrupted ? WaitEnd::interrupted : WaitEnd::timed_out;
 }
 
+Task<Rollouts> ask_until_ended(Session session, api::AcceptedView accepted) {
+  for (;;) {
+    auto rollouts = co_await read_rollouts(session, accepted);
+    if (std::ranges::all_of(rollouts, api::is_final_phase, &api::RolloutView::phase)) co_return rollouts;
+    co_await sleep_real(session.environment.reconnect_pause);
+  }
+}
+
 }  // namespace
+
+Task<std::optional<Rollouts>> until_ended(Session session, api::AcceptedView accepted,
+                                          std::optional<std::chrono::milliseconds> timeout) {
+  auto asking = ask_until_ended(session, std::move(accepted));
+  const auto limit = timeout.value_or(std::chrono::hours(24));
+  co_return co_await first_of(std::move(asking), sleep_real(limit));
+}
 
 Task<Waited> wait_for(Session session, api::AcceptedView accepted, std::optional<std::chrono::milliseconds> timeout) {
   asio::signal_set signals(co_await asio::this_coro::executor, SIGINT);

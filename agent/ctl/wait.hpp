@@ -21,4 +21,8 @@ struct Waited {
 /// was away for longer than environment.unreachable_limit, and what the agent refuses.
 Task<Waited> wait_for(Session session, api::AcceptedView accepted, std::optional<std::chrono::milliseconds> timeout);
 
+/// Asks until every rollout has ended, without showing progress; nullopt where the time was over before.
+Task<std::optional<std::vector<api::RolloutView>>> until_ended(Session session, api::AcceptedView accepted,
+                                                               std::optional<std::chrono::milliseconds> timeout);
+
 }  // namespace deploy::ctl

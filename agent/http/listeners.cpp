@@ -1,6 +1,7 @@
 #include "agent/http/listeners.hpp"
 
 #include <grp.h>
+#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -130,6 +131,19 @@ UnixListener::UnixListener(const asio::any_io_executor& executor, UnixSocketSpec
   }
   device_ = status.st_dev;
   inode_ = status.st_ino;
+}
+
+std::string peer_user(int socket) {
+  struct ucred peer {};
+  socklen_t size = sizeof(peer);
+  // Over TCP the answer has no process.
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid == 0) return "";
+  std::vector<char> buffer(16 * 1024);
+  struct passwd entry {};
+  struct passwd* found = nullptr;
+  if (getpwuid_r(peer.uid, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr)
+    return found->pw_name;
+  return "uid " + std::to_string(peer.uid);
 }
 
 UnixListener::~UnixListener() {

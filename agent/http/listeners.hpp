@@ -41,4 +41,8 @@ class UnixListener {
   ino_t inode_ = 0;
 };
 
+/// The name of the user whose process connected (SO_PEERCRED, unix(7)), or "uid 1000" where it has none; "" for what is
+/// no unix socket.
+std::string peer_user(int socket);
+
 }  // namespace deploy::http

@@ -34,6 +34,7 @@ struct Request {
   Headers headers;
   std::string body;
   std::shared_ptr<BodySource> body_source;  // client only: sent chunked in place of `body`
+  std::string peer;                         // server only: the user at the other end of a unix socket; else empty
 
   /// The header's value, or "" where it is absent.
   const std::string& header(std::string_view name) const;

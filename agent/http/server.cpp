@@ -117,6 +117,7 @@ struct Server::Impl::Connection {
       : server(std::move(impl)),
         stream(std::move(socket)),
         buffer(server->limits.header_bytes_max + read_bytes),
+        peer(peer_user(stream.socket().native_handle())),
         position(server->connections.insert(server->connections.end(), this)) {}
   ~Connection() {
     server->connections.erase(position);
@@ -133,6 +134,7 @@ struct Server::Impl::Connection {
   std::shared_ptr<Impl> server;
   Stream stream;
   beast::flat_buffer buffer;
+  std::string peer;  // Request::peer
   std::list<Connection*>::iterator position;
   bool idle = true;   // no byte of a request has come
   bool first = true;  // no request was answered yet
@@ -219,6 +221,7 @@ Task<bool> Server::Impl::exchange(Connection& connection) {
   const bool keep_alive = parser.keep_alive();
   const bool http_1_0 = parser.get().version() < 11;
   Request request = to_request(parser);
+  request.peer = connection.peer;
   const bool head_only = request.method == "HEAD";
   Response response = co_await respond(std::move(request));
   co_return co_await send(connection, std::move(response), head_only, http_1_0, keep_alive && !stopping);
