@@ -56,6 +56,11 @@ class FakeClock final : public ports::Clock {
     return true;
   }
 
+  /// Moves time on to `then`, where nobody sleeps until before it.
+  void pass_until(Duration then) {
+    if (then > elapsed_ && (sleepers_.empty() || sleepers_.begin()->first >= then)) elapsed_ = then;
+  }
+
   /// Lets `duration` pass: runs what is ready, wakes sleepers one time after the other and runs them before the next.
   void advance(asio::io_context& context, Duration duration) {
     const Duration end = elapsed_ + duration;

@@ -70,6 +70,9 @@ class FakeEngine final : public ports::ContainerEngine {
   /// The record of a container by name or id. Throws std::logic_error where there is none.
   Record& at(const std::string& id_or_name);
   std::vector<std::string> names() const;
+  /// Everything that there is, by id.
+  const std::map<std::string, Record>& all() const noexcept { return containers_; }
+  const std::vector<ports::Image>& all_images() const noexcept { return images_; }
   /// The container ends by itself; with a restart policy it is then "restarting".
   void exit(const std::string& id_or_name, int exit_code);
   void add_log(const std::string& id_or_name, const std::string& line);

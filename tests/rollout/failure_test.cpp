@@ -1,7 +1,7 @@
 #include <catch2/catch_all.hpp>
 
 #include "agent/base/error.hpp"
-#include "tests/rollout/world.hpp"
+#include "tests/agent_world/world.hpp"
 
 using namespace deploy;
 using namespace deploy::tests;

@@ -2,7 +2,7 @@
 
 #include "agent/base/error.hpp"
 #include "tests/fakes/run.hpp"
-#include "tests/rollout/world.hpp"
+#include "tests/agent_world/world.hpp"
 
 using namespace deploy;
 using namespace deploy::tests;

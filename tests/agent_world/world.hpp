@@ -2,8 +2,8 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <catch2/catch_test_macros.hpp>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -58,22 +58,41 @@ struct World {
   std::vector<domain::Service> services;
 };
 
-/// The one container that requests of the service reach, by name.
+/// The one container that requests of the service reach, by name. Throws where it is not one.
 inline std::string routed_container(World& world, const std::string& service) {
   const auto targets = world.proxy.targets(service);
-  REQUIRE(targets.size() == 1);
+  if (targets.size() != 1) {
+    throw std::logic_error("requests of " + service + " go to " + std::to_string(targets.size()) + " targets");
+  }
   for (const auto& name : world.engine.names()) {
     for (const auto& endpoint : world.engine.at(name).container.networks) {
       if (endpoint.network == "deployctl" && endpoint.address == targets[0].address) return name;
     }
   }
-  FAIL("requests of " << service << " go to " << targets[0].address << ", where no container is");
-  return "";
+  throw std::logic_error("requests of " + service + " go to " + targets[0].address + ", where no container is");
 }
+
+/// What an agent sees of the world: the fakes, or what a test puts before them.
+struct Ports {
+  explicit Ports(World& world)
+      : engine(&world.engine), source(&world.source), proxy(&world.proxy), prober(&world.prober) {}
+  ports::ContainerEngine* engine;
+  ports::SourceMirror* source;
+  ports::UpstreamProxy* proxy;
+  ports::HealthProber* prober;
+};
+
+/// Can end without another step of its coroutines, as a process that is killed does.
+class AgentContext : public asio::io_context {
+ public:
+  /// Destroys every coroutine where it stands. Their destructors run; nothing else does.
+  void kill() { asio::execution_context::shutdown(); }
+};
 
 /// One life of the agent: from a start to a stop.
 struct Agent {
-  explicit Agent(World& of)
+  explicit Agent(World& of) : Agent(of, Ports(of)) {}
+  Agent(World& of, Ports through)
       : world(of),
         database(of.folder / "state.db"),
         events(database, [] {}),
@@ -89,8 +108,8 @@ struct Agent {
                   return "10.2.0." + std::to_string(last);
                 }),
         effects(
-            context.get_executor(), of.engine, of.source, of.proxy, of.prober, of.clock, journal, log, of.services,
-            {"instance-1", "key", "internal", "deployctl"},
+            context.get_executor(), *through.engine, *through.source, *through.proxy, *through.prober, of.clock,
+            journal, log, of.services, {"instance-1", "key", "internal", "deployctl"},
             [](const domain::Service& service) {
               rollout::ResolvedSettings settings;
               settings.container = service.container;
@@ -120,17 +139,24 @@ struct Agent {
     releases.plan_now({job});
   }
 
+  /// Begins to work, as deployd does when the engine has answered.
+  void start() {
+    ended_ = false;
+    asio::co_spawn(context, serve(),
+                   asio::bind_cancellation_slot(stop_signal.slot(), [this](std::exception_ptr) { ended_ = true; }));
+  }
+  bool ended() const noexcept { return ended_; }
+  /// Nothing is left to do.
+  bool idle() { return routes_restored_ && journal.rollouts.unfinished().empty() && jobs.waiting().empty(); }
+
   /// Runs until nothing is left to do, or for `most` of virtual time, or until stop() was called; then stops the agent.
   void work(std::chrono::seconds most = std::chrono::hours(1)) {
-    bool ended = false;
-    asio::co_spawn(context, dispatcher.run(),
-                   asio::bind_cancellation_slot(stop_signal.slot(), [&](std::exception_ptr) { ended = true; }));
+    start();
     const auto end = world.clock.elapsed() + most;
-    while (!ended && world.clock.elapsed() < end) {
+    while (!ended_ && world.clock.elapsed() < end) {
       context.restart();
       if (context.poll() > 0) continue;
-      const bool idle = journal.rollouts.unfinished().empty() && jobs.waiting().empty();
-      if (idle || !world.clock.advance_to_next(end)) break;
+      if (idle() || !world.clock.advance_to_next(end)) break;
     }
     stop();
     context.restart();
@@ -155,7 +181,7 @@ struct Agent {
   domain::Rollout last() { return journal.rollouts.history("", 1).front(); }
 
   World& world;
-  asio::io_context context;
+  AgentContext context;
   store::Database database;
   store::EventLog events;
   store::RolloutLog log;
@@ -170,6 +196,43 @@ struct Agent {
   asio::cancellation_signal stop_signal;
   std::vector<std::string> complaints;
   int deliveries = 0;
+
+ private:
+  /// As daemon/app.cpp: the routes are restored beside the first rollouts.
+  Task<void> serve() {
+    TaskGroup beside(context.get_executor(), [this](const std::string& name, std::exception_ptr cause) {
+      complaints.push_back(name + ": " + message_of(cause));
+    });
+    beside.spawn("restoring the routes", restore_routes());
+    std::exception_ptr stopped;
+    try {
+      co_await dispatcher.run();
+    } catch (...) {
+      stopped = std::current_exception();
+    }
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    beside.cancel();
+    co_await beside.wait();
+    std::rethrow_exception(stopped);
+  }
+
+  Task<void> restore_routes() {
+    for (std::chrono::milliseconds pause{1000};;
+         pause = std::min<std::chrono::milliseconds>(pause * 2, std::chrono::seconds(30))) {
+      bool failed = false;
+      try {
+        co_await effects.restore_routes();
+      } catch (const Error&) {
+        failed = true;
+      }
+      if (!failed) break;
+      co_await world.clock.sleep_for(pause);
+    }
+    routes_restored_ = true;
+  }
+
+  bool ended_ = false;
+  bool routes_restored_ = false;
 };
 
 }  // namespace deploy::tests

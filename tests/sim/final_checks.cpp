@@ -1,0 +1,272 @@
+#include "tests/sim/final_checks.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "agent/domain/labels.hpp"
+
+namespace deploy::sim {
+
+namespace {
+
+using domain::Phase;
+
+struct StoredJob {
+  std::int64_t id;
+  std::string service;
+  std::string commit;
+  std::string body;
+  std::int64_t release;  // 0: none
+  std::string outcome;
+  std::string kind;
+};
+
+std::vector<StoredJob> jobs_of(store::Database& database) {
+  return database.query(
+      "SELECT j.id, j.service, j.commit_id, coalesce(d.body_sha256, ''), coalesce(j.release_id, 0), j.outcome, j.kind "
+      "FROM jobs j LEFT JOIN deliveries d ON d.id = j.delivery ORDER BY j.id",
+      [](SQLite::Statement& row) {
+        return StoredJob{row.getColumn(0).getInt64(),  row.getColumn(1).getString(), row.getColumn(2).getString(),
+                         row.getColumn(3).getString(), row.getColumn(4).getInt64(),  row.getColumn(5).getString(),
+                         row.getColumn(6).getString()};
+      });
+}
+
+class Settled {
+ public:
+  Settled(tests::Agent& agent, Stage& stage, Watch& watch, const Users& users)
+      : agent_(agent),
+        stage_(stage),
+        watch_(watch),
+        users_(users),
+        rollouts_(agent.journal.rollouts.history("", 100000)) {}
+
+  void check() {
+    for (const auto& complaint : agent_.complaints) watch_.broken("the last agent complained: " + complaint);
+    check_deliveries();
+    for (const auto& rollout : rollouts_) check_end(rollout);
+    check_ends_kept();
+    for (const auto& service : stage_.world.services) {
+      check_newest(service);
+      check_routes(service);
+      check_rollback_images(service);
+    }
+    check_containers();
+    check_images();
+    if (stage_.foreign_things() != watch_.foreign_at_first()) {
+      watch_.broken("foreign things changed from\n" + watch_.foreign_at_first() + "to\n" + stage_.foreign_things());
+    }
+  }
+
+ private:
+  static bool says(const domain::Rollout& rollout, std::string_view what) {
+    return rollout.reason.find(what) != std::string::npos;
+  }
+  static std::string named(const domain::Rollout& rollout) {
+    return "rollout " + std::to_string(rollout.id.value) + " of " + rollout.service;
+  }
+  const domain::Rollout* of(std::int64_t release, const std::string& service) const {
+    const auto found = std::find_if(rollouts_.begin(), rollouts_.end(), [&](const auto& rollout) {
+      return rollout.release.value == release && rollout.service == service;
+    });
+    return found == rollouts_.end() ? nullptr : &*found;
+  }
+
+  /// Every accepted delivery ends in exactly one recorded outcome.
+  void check_deliveries() {
+    const auto jobs = jobs_of(agent_.database);
+    for (const auto& delivery : users_.accepted()) {
+      for (const auto& change : delivery.changes) {
+        const auto count = std::count_if(jobs.begin(), jobs.end(), [&](const StoredJob& job) {
+          return job.body == delivery.body_sha256 && job.service == change.service && job.commit == change.commit;
+        });
+        if (count != 1) {
+          watch_.broken("delivery " + delivery.body_sha256 + " has " + std::to_string(count) + " jobs for " +
+                        change.service);
+        }
+      }
+    }
+    for (const auto& job : jobs) {
+      const auto name = "job " + std::to_string(job.id) + " of " + job.service;
+      if (job.release == 0 && job.outcome.empty()) watch_.broken(name + " has no outcome");
+      if (job.release == 0) continue;
+      if (!job.outcome.empty()) watch_.broken(name + " has a release and an outcome: " + job.outcome);
+      const auto count = std::count_if(rollouts_.begin(), rollouts_.end(), [&](const auto& rollout) {
+        return rollout.release.value == job.release && rollout.service == job.service;
+      });
+      if (count != 1) watch_.broken(name + " has " + std::to_string(count) + " rollouts");
+    }
+  }
+
+  /// Each ends in a phase that what happened explains.
+  void check_end(const domain::Rollout& rollout) {
+    if (!domain::is_final(rollout.phase)) return watch_.broken(named(rollout) + " did not end");
+    const auto phase = named(rollout) + " ended as " + domain::to_string(rollout.phase) + ": " + rollout.reason;
+    switch (rollout.phase) {
+      case Phase::needs_operator:
+        if (!says(rollout, "permanent")) watch_.broken(phase + " (without a permanent failure)");
+        break;
+      case Phase::rolled_back: {
+        const bool explained = stage_.fate(rollout.commit) != Fate::good || says(rollout, "injected");
+        if (!explained && !says(rollout, "removed by hand")) watch_.broken(phase + " (without a cause)");
+        break;
+      }
+      case Phase::superseded: {
+        const bool newer = std::any_of(rollouts_.begin(), rollouts_.end(), [&](const auto& other) {
+          return other.service == rollout.service && other.id > rollout.id;
+        });
+        if (!newer) watch_.broken(phase + " (by nothing)");
+        break;
+      }
+      case Phase::cancelled:
+        if (!dependency_failed(rollout)) watch_.broken(phase + " (without a cause)");
+        break;
+      default:
+        break;
+    }
+  }
+
+  bool dependency_failed(const domain::Rollout& rollout) const {
+    return std::any_of(rollouts_.begin(), rollouts_.end(), [&](const auto& other) {
+      return other.release == rollout.release && other.service != rollout.service && !domain::is_success(other.phase);
+    });
+  }
+
+  void check_ends_kept() {
+    for (const auto& [id, phase] : watch_.ended()) {
+      const auto now = agent_.journal.rollouts.get({id}).phase;
+      if (now != phase) {
+        watch_.broken("rollout " + std::to_string(id) + " had ended as " + domain::to_string(phase) + " and is now " +
+                      domain::to_string(now));
+      }
+    }
+  }
+
+  /// The last rollout that succeeded is what runs.
+  void check_newest(const domain::Service& service) {
+    const domain::Rollout* newest = nullptr;
+    for (const auto& rollout : rollouts_) {
+      const bool went_live =
+          rollout.phase == Phase::succeeded || (rollout.phase == Phase::needs_operator && says(rollout, "is live"));
+      if (rollout.service != service.name || !went_live) continue;
+      if (newest == nullptr || std::pair(*rollout.finished, rollout.id) > std::pair(*newest->finished, newest->id))
+        newest = &rollout;
+    }
+    const auto live = agent_.journal.targets.live(service.name);
+    if (newest == nullptr) {
+      if (!live.empty()) watch_.broken(service.name + " is live, and no rollout of it succeeded");
+      return;
+    }
+    if (live.empty()) return watch_.broken(named(*newest) + " succeeded, and nothing is live");
+    for (const auto& target : live) {
+      if (target.revision != newest->revision)
+        watch_.broken("what is live of " + service.name + " is not what was rolled out last");
+    }
+  }
+
+  void check_routes(const domain::Service& service) {
+    const auto live = agent_.journal.targets.live(service.name);
+    std::set<std::string> wanted;
+    for (const auto& target : live) {
+      if (target.port != 0) wanted.insert(target.address);
+    }
+    std::set<std::string> routed;
+    for (const auto& endpoint : stage_.world.proxy.targets(service.name)) routed.insert(endpoint.address);
+    if (wanted != routed) watch_.broken("requests of " + service.name + " do not go to what is live");
+    for (const auto& target : live) {
+      const auto* container = stage_.at_address(target.address);
+      if (container == nullptr || container->container.id != target.container_id) {
+        watch_.broken("live target " + target.container_name + " has no container");
+      } else if (!stage_.healthy(*container)) {
+        watch_.broken("live target " + target.container_name + " is not healthy");
+      }
+    }
+  }
+
+  void check_rollback_images(const domain::Service& service) {
+    const auto promoted = agent_.journal.revisions.promoted(service.name);
+    for (std::size_t i = 0; i < promoted.size() && i < static_cast<std::size_t>(service.retain); ++i) {
+      const auto& images = stage_.world.engine.all_images();
+      const bool there = std::any_of(images.begin(), images.end(), [&](const auto& image) {
+        return image.id == promoted[i].image ||
+               std::find(image.tags.begin(), image.tags.end(), promoted[i].image) != image.tags.end() ||
+               std::find(image.digests.begin(), image.digests.end(), promoted[i].image) != image.digests.end();
+      });
+      if (!there) watch_.broken("the image of " + promoted[i].name + ", which is kept for rollback, is gone");
+    }
+  }
+
+  /// Does somebody have to look at this rollout's leftovers?
+  bool needs_operator(const std::string& rollout_id) const {
+    return std::any_of(rollouts_.begin(), rollouts_.end(), [&](const auto& rollout) {
+      return std::to_string(rollout.id.value) == rollout_id && rollout.phase == Phase::needs_operator;
+    });
+  }
+
+  void check_containers() {
+    std::set<std::string> live;
+    for (const auto& target : agent_.journal.targets.present()) {
+      if (target.state == domain::TargetState::live) live.insert(target.container_id);
+    }
+    const bool any_needs = std::any_of(rollouts_.begin(), rollouts_.end(),
+                                       [](const auto& rollout) { return rollout.phase == Phase::needs_operator; });
+    std::map<std::string, std::string> addresses;
+    for (const auto& [id, record] : stage_.world.engine.all()) {
+      for (const auto& endpoint : record.container.networks) {
+        if (endpoint.network != "deployctl") continue;
+        const auto [other, alone] = addresses.emplace(endpoint.address, record.container.name);
+        if (!alone)
+          watch_.broken(record.container.name + " and " + other->second + " share the address " + endpoint.address);
+      }
+      if (!Stage::ours(record) || live.contains(id) || any_needs) continue;
+      watch_.broken("container " + record.container.name + " (" + record.container.state + ") is left over");
+    }
+    for (const auto& target : agent_.journal.targets.present()) {
+      if (target.state != domain::TargetState::live && !any_needs) {
+        watch_.broken("target " + std::to_string(target.id.value) + " is left over, " +
+                      domain::to_string(target.state));
+      }
+    }
+  }
+
+  void check_images() {
+    std::set<std::string> known;
+    for (const auto& revision : agent_.journal.revisions.with_image("")) known.insert(revision.image);
+    for (const auto& image : stage_.world.engine.all_images()) {
+      const auto label = image.labels.find(domain::labels::instance);
+      if (label == image.labels.end() || label->second != "instance-1") continue;
+      const bool explained =
+          std::any_of(image.tags.begin(), image.tags.end(), [&](const auto& tag) { return known.contains(tag); });
+      if (!explained) watch_.broken("image " + (image.tags.empty() ? image.id : image.tags.front()) + " is left over");
+    }
+  }
+
+  tests::Agent& agent_;
+  Stage& stage_;
+  Watch& watch_;
+  const Users& users_;
+  std::vector<domain::Rollout> rollouts_;
+};
+
+}  // namespace
+
+void check_settled(tests::Agent& agent, Stage& stage, Watch& watch, const Users& users) {
+  Settled(agent, stage, watch, users).check();
+}
+
+std::string contents_of(store::Database& database) {
+  std::string text;
+  for (const auto* table : {"jobs", "releases", "revisions", "rollouts", "targets", "routes", "steps", "events"}) {
+    text += std::string(table) + "\n";
+    const auto rows =
+        database.query(std::string("SELECT * FROM ") + table + " ORDER BY 1, 2", [](SQLite::Statement& row) {
+          std::string line;
+          for (int i = 0; i < row.getColumnCount(); ++i) line += row.getColumn(i).getString() + "|";
+          return line;
+        });
+    for (const auto& line : rows) text += line + "\n";
+  }
+  return text;
+}
+
+}  // namespace deploy::sim

@@ -1,0 +1,222 @@
+#include "tests/sim/simulator.hpp"
+
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <map>
+#include <memory>
+
+#include "tests/sim/final_checks.hpp"
+#include "tests/sim/sim_ports.hpp"
+#include "tests/sim/users.hpp"
+
+namespace deploy::sim {
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+using Duration = tests::FakeClock::Duration;
+
+constexpr minutes horizon{12};                // until then people push and things go wrong
+constexpr std::chrono::hours settle_most{6};  // and then everything has ended
+constexpr int handlers_at_once_max = 200000;  // more at one moment is a loop that never ends
+
+/// The migrated, empty database, made once: a life starts from a copy of it.
+const std::string& empty_database() {
+  static const std::string bytes = [] {
+    const tests::TempDir folder;
+    { const store::Database database(folder / "state.db"); }
+    std::ifstream file(folder / "state.db", std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  }();
+  return bytes;
+}
+
+Troubles troubles_of(Random& random) {
+  Troubles troubles;
+  if (random.chance(100)) return troubles;
+  const int crashes = random.chance(250) ? 0 : random.between(1, 5);
+  for (int i = 0; i < crashes; ++i) {
+    troubles.crashes.push_back(random.chance(400) ? random.between(1, 60) : random.between(1, 500));
+  }
+  const std::vector<int> rates{0, 0, 0, 3, 10, 40};
+  troubles.fault_permille = random.pick(rates);
+  const std::vector<int> permanent{0, 0, 300, 1000};
+  troubles.permanent_permille = random.pick(permanent);
+  const std::vector<Port> ports{Port::engine, Port::source, Port::proxy, Port::disk};
+  const int outages = random.chance(600) ? 0 : random.between(1, 3);
+  for (int i = 0; i < outages; ++i) {
+    const auto from = random.between(milliseconds(0), horizon);
+    troubles.outages.push_back({random.pick(ports), from, from + random.between(milliseconds(100), seconds(40))});
+  }
+  return troubles;
+}
+
+class Simulator {
+ public:
+  Simulator(std::uint64_t seed, bool keep_trace)
+      : random_(seed, 1),
+        stage_(Random(seed, 2)),
+        trace_(stage_.world.clock, keep_trace),
+        boundary_(stage_.world.clock, trace_, Random(seed, 3), troubles_of(random_)),
+        watch_(stage_, boundary_, trace_),
+        users_(stage_, boundary_, trace_, watch_, Random(seed, 4)),
+        engine_(stage_, boundary_, watch_),
+        source_(stage_, boundary_),
+        proxy_(stage_, boundary_, watch_),
+        prober_(stage_, boundary_, watch_) {
+    std::ofstream(stage_.world.folder / "state.db", std::ios::binary) << empty_database();
+  }
+
+  Outcome run() {
+    users_.plan(horizon);
+    while (!watch_.violation() && clock().elapsed() < horizon) live_a_while();
+    if (!watch_.violation()) settle();
+    return outcome();
+  }
+
+ private:
+  enum class End { killed, stopped, time, idle };
+
+  tests::FakeClock& clock() { return stage_.world.clock; }
+
+  std::unique_ptr<tests::Agent> born() {
+    tests::Ports ports(stage_.world);
+    ports.engine = &engine_;
+    ports.source = &source_;
+    ports.proxy = &proxy_;
+    ports.prober = &prober_;
+    boundary_.revive();
+    auto agent = std::make_unique<tests::Agent>(stage_.world, ports);
+    trace_.add("==== agent starts");
+    ++lives_;
+    agent->database.on_commit([this, life = agent.get()](bool committed) {
+      boundary_.commit(committed);
+      if (committed) watch_.after_commit(*life);
+    });
+    agent->start();
+    return agent;
+  }
+
+  void live_a_while() {
+    auto agent = born();
+    const auto until =
+        random_.chance(150) ? clock().elapsed() + random_.between(milliseconds(0), horizon) : Duration(horizon);
+    const auto end = drive(*agent, std::min<Duration>(until, horizon), false);
+    if (watch_.violation()) return bury(*agent);
+    if (end == End::time && clock().elapsed() < horizon) stop(*agent);
+    if (end == End::time && clock().elapsed() >= horizon) trace_.add("==== killed");
+    bury(*agent);
+    agent.reset();
+    if (random_.chance(100)) stage_.reconfigure();
+    clock().pass_until(clock().elapsed() + random_.between(milliseconds(0), seconds(40)));
+  }
+
+  /// Nothing goes wrong any more: what was begun ends, and everything that was promised is there.
+  void settle() {
+    boundary_.calm();
+    auto agent = born();
+    const auto end = drive(*agent, clock().elapsed() + settle_most, true);
+    if (!watch_.violation() && end != End::idle)
+      watch_.broken("it did not settle within 6 h without a failure: " + left(*agent));
+    if (!watch_.violation()) check_settled(*agent, stage_, watch_, users_);
+    rollouts_ = static_cast<int>(agent->journal.rollouts.history("", 1000).size());
+    if (!watch_.violation()) stop(*agent);
+    bury(*agent);
+    agent.reset();
+    if (!watch_.violation()) live_again();
+  }
+
+  /// Recovery twice is recovery once.
+  void live_again() {
+    auto& world = stage_.world;
+    const auto effects = world.engine.effects();
+    const auto changes = world.proxy.history.size();
+    auto agent = born();
+    const auto before = contents_of(agent->database);
+    drive(*agent, clock().elapsed() + settle_most, true);
+    const auto now = world.engine.effects();
+    if (now.size() > effects.size()) watch_.broken("a second recovery did: " + now[effects.size()]);
+    if (world.proxy.history.size() > changes) watch_.broken("a second recovery changed Nginx's routes");
+    if (contents_of(agent->database) != before) watch_.broken("a second recovery changed what is stored");
+    bury(*agent);
+  }
+
+  std::string left(tests::Agent& agent) {
+    std::string text;
+    for (const auto& rollout : agent.journal.rollouts.unfinished()) {
+      text += "rollout " + std::to_string(rollout.id.value) + " of " + rollout.service + " is " +
+              domain::to_string(rollout.phase) + "; ";
+    }
+    if (!agent.complaints.empty()) text += agent.complaints.back();
+    return text;
+  }
+
+  /// Runs the agent until `until`, or until it is killed or ends, or where `settling` until it has nothing left to do.
+  End drive(tests::Agent& agent, Duration until, bool settling) {
+    int handlers = 0;
+    for (;;) {
+      while (!boundary_.dead() && agent.context.poll_one() > 0) {
+        if (++handlers > handlers_at_once_max) watch_.broken("the agent is busy for ever at one moment");
+        if (watch_.violation()) return End::killed;
+      }
+      if (watch_.violation() || boundary_.dead()) return End::killed;
+      agent.context.restart();
+      if (agent.ended()) return End::stopped;
+      if (users_.act(agent)) continue;
+      if (settling && agent.idle()) return End::idle;
+      const auto before = clock().elapsed();
+      const auto limit = std::min(until, users_.next());
+      if (!clock().advance_to_next(limit)) clock().pass_until(limit);
+      if (clock().elapsed() > before) handlers = 0;
+      if (clock().elapsed() >= until) return End::time;
+    }
+  }
+
+  /// As SIGTERM does: it ends by itself, soon.
+  void stop(tests::Agent& agent) {
+    trace_.add("==== stopped");
+    agent.stop();
+    const auto end = drive(agent, clock().elapsed() + minutes(3), false);
+    if (end == End::time && !watch_.violation()) watch_.broken("a stopped agent did not end within 3 min");
+  }
+
+  void bury(tests::Agent& agent) {
+    boundary_.kill();
+    agent.database.on_commit(nullptr);
+    agent.context.kill();
+  }
+
+  Outcome outcome() {
+    Outcome result;
+    result.violation = watch_.violation();
+    result.digest = trace_.digest();
+    result.trace = trace_.take_lines();
+    result.lives = lives_;
+    result.crashes = boundary_.crashes();
+    result.faults = boundary_.faults();
+    result.rollouts = rollouts_;
+    return result;
+  }
+
+  Random random_;
+  Stage stage_;
+  Trace trace_;
+  Boundary boundary_;
+  Watch watch_;
+  Users users_;
+  SimEngine engine_;
+  SimSource source_;
+  SimProxy proxy_;
+  SimProber prober_;
+  int lives_ = 0;
+  int rollouts_ = 0;
+};
+
+}  // namespace
+
+Outcome simulate(std::uint64_t seed, bool keep_trace) { return Simulator(seed, keep_trace).run(); }
+
+}  // namespace deploy::sim

@@ -1,0 +1,79 @@
+// The world of one seed: services, commits and what becomes of them, foreign things, connections, and what is healthy.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/agent_world/world.hpp"
+#include "tests/sim/random.hpp"
+
+namespace deploy::sim {
+
+/// What becomes of a commit, decided when it is made.
+enum class Fate { good, does_not_build, never_healthy, exits };
+
+class Stage {
+ public:
+  using Duration = tests::FakeClock::Duration;
+  using Record = tests::FakeEngine::Record;
+
+  explicit Stage(Random random);
+
+  tests::World world;
+
+  /// The branch of the service moves on. Returns the commit's id.
+  std::string new_commit(const std::string& service);
+  /// Changes the configuration as a person does before a restart.
+  void reconfigure();
+  Fate fate(const std::string& commit) const;
+  Fate fate(const Record& container) const;
+
+  /// Does it answer a probe now?
+  bool healthy(const Record& container) const;
+  /// The container with this address of the routing network; null where there is none.
+  const Record* at_address(const std::string& address) const;
+  const domain::Service& service(const std::string& name) const;
+  /// The fewest replicas that the service was ever configured with.
+  int least_replicas(const std::string& service) const { return least_replicas_.at(service); }
+
+  /// Nobody sends the container new requests from now on; what is under way takes its time.
+  void unroute(const std::string& container_id);
+  void route(const std::string& container_id) { unrouted_.erase(container_id); }
+  /// When it lost its traffic; nullopt: it has it, or never had any.
+  std::optional<Duration> unrouted_since(const std::string& container_id) const;
+  bool busy(const std::string& container_id) const;
+  /// Is there a worker of Nginx left from when it had its traffic?
+  bool known_to_workers(const std::string& container_id) const;
+  /// When no worker of an earlier configuration is left.
+  Duration workers_retired_at() const noexcept { return workers_retired_at_; }
+
+  /// Images that the agent built or pulled.
+  std::set<std::string> own_images;
+  static bool ours(const Record& container);
+  /// What of the world is not the agent's, as text, to be compared.
+  std::string foreign_things() const;
+
+ private:
+  struct Unrouted {
+    Duration since;
+    Duration busy_until;
+    Duration workers_until;
+  };
+
+  void add_services();
+  void add_foreign_things();
+  void add_foreign_container(const std::string& name, const std::string& image, ports::Labels labels, bool started);
+
+  Random random_;
+  std::map<std::string, Fate> fates_;  // by the first seven digits
+  int commits_ = 0;
+  int reconfigurations_ = 0;
+  std::map<std::string, int> least_replicas_;
+  std::map<std::string, Unrouted> unrouted_;
+  Duration workers_retired_at_{0};
+};
+
+}  // namespace deploy::sim

@@ -1,0 +1,170 @@
+#include "tests/sim/watch.hpp"
+
+#include <algorithm>
+
+namespace deploy::sim {
+
+namespace {
+
+const std::set<std::string> changing{"create", "start", "stop", "signal", "remove", "exec", "connect", "disconnect"};
+
+}  // namespace
+
+void Watch::broken(const std::string& promise) {
+  if (violation_) return;
+  violation_ = promise;
+  trace_.add("!!!!", promise);
+}
+
+const Stage::Record* Watch::find(const std::string& id_or_name) const {
+  const auto& all = stage_.world.engine.all();
+  const auto by_id = all.find(id_or_name);
+  if (by_id != all.end()) return &by_id->second;
+  const auto by_name =
+      std::find_if(all.begin(), all.end(), [&](const auto& item) { return item.second.container.name == id_or_name; });
+  return by_name == all.end() ? nullptr : &by_name->second;
+}
+
+/// The service whose requests Nginx sends to the container now.
+std::optional<std::string> Watch::routed_for(const Stage::Record& container) const {
+  for (const auto& endpoint : container.container.networks) {
+    if (endpoint.network != "deployctl") continue;
+    for (const auto& route : stage_.world.proxy.live) {
+      for (const auto& target : route.targets) {
+        if (target.address == endpoint.address) return route.service;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+int Watch::healthy_routed(const std::string& service) const {
+  int count = 0;
+  for (const auto& target : stage_.world.proxy.targets(service)) {
+    const auto* container = stage_.at_address(target.address);
+    if (container != nullptr && stage_.healthy(*container) && proved_.contains(container->container.id)) ++count;
+  }
+  return count;
+}
+
+void Watch::before_effect(const std::string& kind, const std::string& subject) {
+  if (kind == "remove_image") return check_image(subject);
+  if (!changing.contains(kind) || kind == "create") return;
+  const auto* container = find(subject);
+  if (container == nullptr) return;
+  if (!Stage::ours(*container)) broken(kind + " of " + container->container.name + ", which is not ours");
+  if (kind == "stop" || kind == "remove" || kind == "disconnect") check_leaving(kind, *container);
+  if (kind == "start" && container->container.state != "running") proved_.erase(container->container.id);
+}
+
+void Watch::check_leaving(const std::string& kind, const Stage::Record& container) {
+  const auto& name = container.container.name;
+  if (const auto service = routed_for(container)) {
+    broken(kind + " of " + name + ", which still gets the requests of " + *service);
+  }
+  if (container.container.state != "running") return;
+  const auto since = stage_.unrouted_since(container.container.id);
+  if (!since || boundary_.failed_since(*since)) return;
+  const auto label = container.container.labels.find("deployctl.service");
+  const auto now = stage_.world.clock.elapsed();
+  if (label == container.container.labels.end() || now >= *since + stage_.service(label->second).drain) return;
+  if (stage_.busy(container.container.id)) broken(kind + " of " + name + " in the middle of requests");
+  if (stage_.known_to_workers(container.container.id)) broken(kind + " of " + name + " while earlier workers may still ask it");
+}
+
+void Watch::check_image(const std::string& reference) {
+  for (const auto& image : stage_.world.engine.all_images()) {
+    const bool named = image.id == reference ||
+                       std::find(image.tags.begin(), image.tags.end(), reference) != image.tags.end() ||
+                       std::find(image.digests.begin(), image.digests.end(), reference) != image.digests.end();
+    if (named && !stage_.own_images.contains(image.id))
+      broken("removal of the image " + reference + ", which is not ours");
+  }
+}
+
+void Watch::after_effect(const std::string& kind, const std::string& subject) {
+  if (kind == "create" || kind == "connect") {
+    const auto* added = find(subject);
+    if (added == nullptr) return;
+    for (const auto& endpoint : added->container.networks) {
+      if (endpoint.network != "deployctl" || endpoint.address.empty()) continue;
+      for (const auto& [id, other] : stage_.world.engine.all()) {
+        if (&other == added) continue;
+        for (const auto& its : other.container.networks) {
+          if (its.network == endpoint.network && its.address == endpoint.address) {
+            broken(added->container.name + " and " + other.container.name + " share the address " + its.address);
+          }
+        }
+      }
+    }
+  }
+  if (kind == "start" || kind == "stop" || kind == "remove") check_enough_healthy(kind);
+}
+
+void Watch::before_apply() {}
+
+void Watch::after_apply(const std::vector<ports::Route>& old_routes) {
+  std::set<std::string> now_routed;
+  for (const auto& route : stage_.world.proxy.live) {
+    for (const auto& target : route.targets) {
+      const auto* container = stage_.at_address(target.address);
+      if (container == nullptr) {
+        broken("requests of " + route.service + " go to " + target.address + ", where no container is");
+        continue;
+      }
+      now_routed.insert(container->container.id);
+      stage_.route(container->container.id);
+      if (!proved_.contains(container->container.id)) {
+        broken("requests of " + route.service + " go to " + container->container.name +
+               ", which was not proved healthy");
+      }
+    }
+  }
+  for (const auto& route : old_routes) {
+    for (const auto& target : route.targets) {
+      const auto* container = stage_.at_address(target.address);
+      if (container != nullptr && !now_routed.contains(container->container.id))
+        stage_.unroute(container->container.id);
+    }
+  }
+  check_enough_healthy("switch");
+}
+
+void Watch::check_enough_healthy(const std::string& after) {
+  for (const auto& [id, rollout] : under_way_) {
+    const int wanted = std::min(rollout.healthy_before, stage_.least_replicas(rollout.service));
+    const int now = healthy_routed(rollout.service);
+    if (now >= wanted) continue;
+    broken("after a " + after + " " + rollout.service + " has " + std::to_string(now) +
+           " healthy targets in traffic, and had " + std::to_string(rollout.healthy_before) + " before rollout " +
+           std::to_string(id));
+  }
+}
+
+void Watch::after_commit(tests::Agent& agent) {
+  std::map<std::string, std::int64_t> busy;
+  std::set<std::int64_t> seen;
+  for (const auto& rollout : agent.journal.rollouts.unfinished()) {
+    if (rollout.phase == domain::Phase::queued) continue;
+    const auto id = rollout.id.value;
+    seen.insert(id);
+    const auto [first, alone] = busy.emplace(rollout.service, id);
+    if (!alone) {
+      broken("rollouts " + std::to_string(first->second) + " and " + std::to_string(id) + " of " + rollout.service +
+             " are under way at once");
+    }
+    if (ended_.contains(id)) broken("rollout " + std::to_string(id) + " had ended and is under way again");
+    if (!under_way_.contains(id)) under_way_[id] = {rollout.service, healthy_routed(rollout.service)};
+  }
+  for (auto next = under_way_.begin(); next != under_way_.end();) {
+    const auto id = next->first;
+    if (seen.contains(id)) {
+      ++next;
+      continue;
+    }
+    ended_[id] = agent.journal.rollouts.get({id}).phase;
+    next = under_way_.erase(next);
+  }
+}
+
+}  // namespace deploy::sim

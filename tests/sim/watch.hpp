@@ -1,0 +1,58 @@
+// The promises, checked while they can be broken: at each effect and each commit. The first one broken is kept.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/sim/boundary.hpp"
+#include "tests/sim/stage.hpp"
+
+namespace deploy::sim {
+
+class Watch {
+ public:
+  Watch(Stage& stage, Boundary& boundary, Trace& trace)
+      : stage_(stage), boundary_(boundary), trace_(trace), foreign_(stage.foreign_things()) {}
+
+  /// The engine is about to do this to a container or an image, by id or name.
+  void before_effect(const std::string& kind, const std::string& subject);
+  void after_effect(const std::string& kind, const std::string& subject);
+  void proved(const std::string& container_id) { proved_.insert(container_id); }
+  void before_apply();
+  void after_apply(const std::vector<ports::Route>& old_routes);
+  void after_commit(tests::Agent& agent);
+
+  void broken(const std::string& promise);
+  const std::optional<std::string>& violation() const noexcept { return violation_; }
+
+  const std::string& foreign_at_first() const noexcept { return foreign_; }
+  /// The phases in which rollouts were seen to end.
+  const std::map<std::int64_t, domain::Phase>& ended() const noexcept { return ended_; }
+
+ private:
+  struct UnderWay {
+    std::string service;
+    int healthy_before;
+  };
+
+  const Stage::Record* find(const std::string& id_or_name) const;
+  std::optional<std::string> routed_for(const Stage::Record& container) const;
+  int healthy_routed(const std::string& service) const;
+  void check_leaving(const std::string& kind, const Stage::Record& container);
+  void check_enough_healthy(const std::string& after);
+  void check_image(const std::string& reference);
+
+  Stage& stage_;
+  Boundary& boundary_;
+  Trace& trace_;
+  std::string foreign_;
+  std::optional<std::string> violation_;
+  std::set<std::string> proved_;
+  std::map<std::int64_t, UnderWay> under_way_;
+  std::map<std::int64_t, domain::Phase> ended_;
+};
+
+}  // namespace deploy::sim
