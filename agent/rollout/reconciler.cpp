@@ -43,7 +43,7 @@ Task<void> Reconciler::run() {
       woken_ = false;
       co_await pass();
       if (!woken_) {
-        const auto pause = unsettled_ ? soon : slow;
+        const auto pause = in_order_ ? slow : soon;
         co_await first_of(event_.wait(), clock_.sleep_for(pause));
       }
       if (woken_) co_await clock_.sleep_for(breath);
@@ -67,6 +67,7 @@ Task<void> Reconciler::pass() {
     if (std::find(problems_.begin(), problems_.end(), problem) == problems_.end()) say_(problem);
   }
   problems_ = std::move(found_);
+  in_order_ = !unsettled_;
 }
 
 Task<void> Reconciler::follow_events() {

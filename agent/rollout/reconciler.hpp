@@ -32,6 +32,9 @@ class Reconciler {
   /// One look at everything. Problems are kept and not thrown.
   Task<void> pass();
 
+  /// The last pass found everything as it should be.
+  bool in_order() const noexcept { return in_order_; }
+
   /// What needs a person, in sentences, as of the last pass.
   const std::vector<std::string>& problems() const noexcept { return problems_; }
 
@@ -56,7 +59,8 @@ class Reconciler {
   Signal event_;
   bool woken_ = false;
   bool at_start_ = true;
-  bool unsettled_ = false;  // something is not as it should be: look again soon
+  bool unsettled_ = false;  // the pass under way found something that is not as it should be
+  bool in_order_ = false;
   std::vector<std::string> problems_;
   std::vector<std::string> found_;  // by the pass under way
   TaskGroup beside_;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/rollout/dispatcher.hpp"
+#include "agent/rollout/reconciler.hpp"
 #include "agent/store/delivery_inbox.hpp"
 #include "tests/fakes/fake_clock.hpp"
 #include "tests/fakes/fake_engine.hpp"
@@ -56,6 +57,7 @@ struct World {
   FakeProxy proxy;
   FakeProber prober;
   std::vector<domain::Service> services;
+  std::int64_t keep_free_bytes = 0;
 };
 
 /// The one container that requests of the service reach, by name. Throws where it is not one.
@@ -107,18 +109,22 @@ struct Agent {
                   while (taken.contains("10.2.0." + std::to_string(last))) ++last;
                   return "10.2.0." + std::to_string(last);
                 }),
+        traffic(context.get_executor(), *through.proxy, journal, of.services),
         effects(
-            context.get_executor(), *through.engine, *through.source, *through.proxy, *through.prober, of.clock,
-            journal, log, of.services, {"instance-1", "key", "internal", "deployctl"},
+            context.get_executor(), *through.engine, *through.source, traffic, *through.prober, of.clock, journal, log,
+            {"instance-1", "key", "internal", "deployctl", {}, of.keep_free_bytes},
             [](const domain::Service& service) {
               rollout::ResolvedSettings settings;
               settings.container = service.container;
               return settings;
             },
             1),
-        runner(planner, effects, journal, of.clock),
+        runner(planner, effects, journal, of.clock, std::chrono::minutes(2)),
         dispatcher(context.get_executor(), journal, releases, runner, of.clock, of.services, 2,
-                   [this](const std::string& complaint) { complaints.push_back(complaint); }) {}
+                   [this](const std::string& complaint) { complaints.push_back(complaint); }),
+        recovery(*through.engine, *through.proxy, journal, of.services, {"instance-1", "deployctl"}),
+        reconciler(context.get_executor(), *through.engine, *through.prober, of.clock, journal, traffic, recovery,
+                   "instance-1", "nginx", [this](const std::string& message) { said.push_back(message); }) {}
 
   /// A push of each of these services, all stored at the same moment.
   void push(const std::vector<std::string>& names, char commit) {
@@ -147,7 +153,7 @@ struct Agent {
   }
   bool ended() const noexcept { return ended_; }
   /// Nothing is left to do.
-  bool idle() { return routes_restored_ && journal.rollouts.unfinished().empty() && jobs.waiting().empty(); }
+  bool idle() { return reconciler.in_order() && journal.rollouts.unfinished().empty() && jobs.waiting().empty(); }
 
   /// Runs until nothing is left to do, or for `most` of virtual time, or until stop() was called; then stops the agent.
   void work(std::chrono::seconds most = std::chrono::hours(1)) {
@@ -190,22 +196,27 @@ struct Agent {
   store::DeliveryInbox inbox;
   rollout::ReleasePlanner releases;
   rollout::Planner planner;
+  rollout::Traffic traffic;
   rollout::StepEffects effects;
   rollout::Runner runner;
   rollout::Dispatcher dispatcher;
+  rollout::Recovery recovery;
+  rollout::Reconciler reconciler;
   asio::cancellation_signal stop_signal;
   std::vector<std::string> complaints;
+  std::vector<std::string> said;  // by the reconciler
   int deliveries = 0;
 
  private:
-  /// As daemon/app.cpp: the routes are restored beside the first rollouts.
+  /// As daemon/app.cpp: what is live is looked after beside the rollouts.
   Task<void> serve() {
     TaskGroup beside(context.get_executor(), [this](const std::string& name, std::exception_ptr cause) {
       complaints.push_back(name + ": " + message_of(cause));
     });
-    beside.spawn("restoring the routes", restore_routes());
     std::exception_ptr stopped;
     try {
+      co_await adopt();
+      beside.spawn("reconciling", reconciler.run());
       co_await dispatcher.run();
     } catch (...) {
       stopped = std::current_exception();
@@ -216,23 +227,21 @@ struct Agent {
     std::rethrow_exception(stopped);
   }
 
-  Task<void> restore_routes() {
+  Task<void> adopt() {
     for (std::chrono::milliseconds pause{1000};;
-         pause = std::min<std::chrono::milliseconds>(pause * 2, std::chrono::seconds(30))) {
+         pause = std::min<std::chrono::milliseconds>(pause * 2, std::chrono::seconds(10))) {
       bool failed = false;
       try {
-        co_await effects.restore_routes();
+        co_await recovery.adopt();
       } catch (const Error&) {
         failed = true;
       }
-      if (!failed) break;
+      if (!failed) co_return;
       co_await world.clock.sleep_for(pause);
     }
-    routes_restored_ = true;
   }
 
   bool ended_ = false;
-  bool routes_restored_ = false;
 };
 
 }  // namespace deploy::tests

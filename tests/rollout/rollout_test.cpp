@@ -146,7 +146,7 @@ TEST_CASE("a changed proxy setting takes effect with its own rollout, not when t
   }
   world.services[0].proxy.port = 9000;
   Agent agent(world);
-  run_virtual(world.clock, agent.effects.restore_routes());
+  run_virtual(world.clock, agent.traffic.restore(true));
   REQUIRE(world.proxy.live.size() == 1);
   CHECK(world.proxy.live[0].settings.port == 8000);
   agent.push({"backend"}, 'b');
@@ -165,7 +165,7 @@ TEST_CASE("a renamed service that keeps its upstream gets it with its first targ
   world.services = {service_named("api")};
   world.services[0].proxy.upstream = "backend";
   Agent agent(world);
-  run_virtual(world.clock, agent.effects.restore_routes());
+  run_virtual(world.clock, agent.traffic.restore(true));
   const auto holder = [&] {
     std::string name;
     for (const auto& route : world.proxy.live) {

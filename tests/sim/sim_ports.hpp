@@ -17,6 +17,8 @@ class SimEngine final : public ports::ContainerEngine {
       : engine_(stage.world.engine), stage_(stage), boundary_(boundary), watch_(watch) {}
 
   Task<ports::EngineVersion> version() override { return pass("version", "", engine_.version()); }
+  Task<void> follow_events(ports::OnEvent on_event) override { return engine_.follow_events(std::move(on_event)); }
+  Task<std::optional<ports::DiskSpace>> disk_space() override { return pass("disk_space", "", engine_.disk_space()); }
   Task<std::vector<ports::Container>> list(ports::Labels labels) override {
     return pass("list", "", engine_.list(std::move(labels)));
   }
@@ -129,6 +131,7 @@ class SimProxy final : public ports::UpstreamProxy {
       : proxy_(stage.world.proxy), stage_(stage), boundary_(boundary), watch_(watch) {}
   Task<ports::SwitchReport> apply(std::vector<ports::Route> routes) override;
   Task<bool> wait_retired_workers(std::chrono::milliseconds limit) override;
+  Task<std::vector<ports::Endpoint>> routed() override { return proxy_.routed(); }
 
  private:
   tests::FakeProxy& proxy_;
