@@ -87,20 +87,27 @@ Task<Outcome> StepEffects::build(Work& work) {
   revision.image = image_tag(work.service.name, revision.name);
   revision.image_is_ours = true;
   co_await check_disk("a build");
+  auto context = co_await context_of(work, work.rollout.commit);
   intend(work, revision);
-  co_await make_image(work, *work.revision);
+  co_await make_image(work, *work.revision, std::move(context));
   Outcome outcome;
   outcome.detail = revision.image;
   outcome.record = [this, &work] { journal_.revisions.set_image(work.revision->id, work.revision->image); };
   co_return outcome;
 }
 
-/// Builds the revision's image from its commit.
-Task<void> StepEffects::make_image(Work& work, domain::Revision revision) {
+Task<std::shared_ptr<ports::SourceTree>> StepEffects::context_of(Work& work, std::string commit) {
+  const auto& git = *work.service.source.git;
+  std::shared_ptr<ports::SourceTree> tree = co_await source_.tree(git, commit);
+  check_dockerfile(*tree, git, commit);
+  co_return tree;
+}
+
+/// Builds the revision's image.
+Task<void> StepEffects::make_image(Work& work, domain::Revision revision, std::shared_ptr<ports::SourceTree> context) {
   const auto& git = *work.service.source.git;
   ports::BuildRequest request;
-  request.context = co_await source_.tree(git, revision.commit);
-  check_dockerfile(*request.context, git, revision.commit);
+  request.context = std::move(context);
   request.dockerfile = git.dockerfile;
   request.target = git.target;
   request.args = resolve_(work.service).build_args;
@@ -173,7 +180,8 @@ Task<Outcome> StepEffects::find_image(Work& work) {
   co_await check_disk("a build");
   auto log = logger(work);
   co_await source_.fetch(*work.service.source.git, log);
-  co_await make_image(work, revision);
+  auto context = co_await context_of(work, revision.commit);
+  co_await make_image(work, revision, std::move(context));
   outcome.detail += ", built again";
   co_return outcome;
 }

@@ -27,6 +27,12 @@ bool Journal::under_way(const std::string& service) {
   });
 }
 
+bool Journal::is_paused(const std::string& service) {
+  const auto all = pauses.all();
+  return std::any_of(all.begin(), all.end(),
+                     [&](const store::Pause& pause) { return pause.service.empty() || pause.service == service; });
+}
+
 bool Journal::can_stop(const domain::Rollout& rollout) {
   if (rollout.phase != domain::Phase::running || rollout.stop) return false;
   const auto steps = rollouts.steps(rollout.id);

@@ -36,8 +36,13 @@ class Journal {
   /// The configuration that the target runs with: its own revision's. nullopt: it has no revision yet.
   std::optional<domain::Service> stored_config(const domain::Target& target);
 
+  /// Grows with everything that is told.
+  std::int64_t last_event() { return events_.last_seq(); }
+
   /// A rollout of the service was begun and has not ended.
   bool under_way(const std::string& service);
+
+  bool is_paused(const std::string& service);
 
   /// Only until its first switch has begun, and once.
   bool can_stop(const domain::Rollout& rollout);

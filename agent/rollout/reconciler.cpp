@@ -43,7 +43,7 @@ Task<void> Reconciler::run() {
       woken_ = false;
       co_await pass();
       if (!woken_) {
-        const auto pause = in_order_ ? slow : soon;
+        const auto pause = in_order() ? slow : soon;
         co_await first_of(event_.wait(), clock_.sleep_for(pause));
       }
       if (woken_) co_await clock_.sleep_for(breath);
@@ -60,6 +60,7 @@ Task<void> Reconciler::run() {
 Task<void> Reconciler::pass() {
   found_.clear();
   unsettled_ = false;
+  seen_ = journal_.last_event();
   co_await restore_routes();
   co_await look_at_live();
   co_await sweep();
@@ -135,18 +136,10 @@ Task<void> Reconciler::route_healthy(std::string service) {
   std::vector<std::string> bad;
   for (const auto& target : live) {
     all.push_back(target.id);
-    const auto container = co_await engine_.inspect(target.container_id);
-    const bool runs = container && container->state == "running";
-    if (!container) {
-      found_.push_back("the container " + target.container_name +
-                       " was removed by hand; make a new one with: deployctl rollout " + service);
-    } else if (!runs && container->state != "restarting") {
-      found_.push_back("the container " + target.container_name + " is " + container->state +
-                       "; start it with: docker start " + target.container_name);
-    }
     const auto config = journal_.stored_config(target);
+    const bool is_running = co_await runs(target, config);
     // With one target there is no choice, and nothing to ask for.
-    const bool serves = runs && (live.size() == 1 || !config || co_await healthy(target, config->health));
+    const bool serves = is_running && (live.size() == 1 || !config || co_await healthy(target, config->health));
     if (serves) {
       good.push_back(target.id);
     } else {
@@ -163,6 +156,31 @@ Task<void> Reconciler::route_healthy(std::string service) {
   journal_.targets.set_routed(service, wanted);
   say_(service + ": " + std::to_string(wanted.size()) + " of " + std::to_string(live.size()) +
        " targets get its requests now");
+}
+
+/// Whoever stops a container by hand wants it to stay so only where the service is paused; the engine itself leaves
+/// some stopped after it crashed.
+Task<bool> Reconciler::runs(domain::Target target, std::optional<domain::Service> config) {
+  const auto container = co_await engine_.inspect(target.container_id);
+  if (container && container->state == "running") co_return true;
+  unsettled_ = true;
+  if (!container) {
+    found_.push_back("the container " + target.container_name +
+                     " was removed by hand; make a new one with: deployctl rollout " + target.service);
+    co_return false;
+  }
+  const bool stopped = container->state == "exited" || container->state == "created";
+  const bool paused = journal_.is_paused(target.service);
+  const bool wanted = !config || config->container.restart != "no";
+  if (stopped && wanted && !paused) {
+    co_await engine_.start(target.container_id);
+    say_("started " + target.container_name + " again, which was " + container->state +
+         "; if it is to stay stopped, pause its service first: deployctl pause " + target.service);
+  } else {
+    found_.push_back("the container " + target.container_name + " is " + container->state +
+                     (stopped ? "; start it with: docker start " + target.container_name : ""));
+  }
+  co_return false;
 }
 
 Task<bool> Reconciler::healthy(domain::Target target, domain::HealthCheck check) {

@@ -1,6 +1,7 @@
 // Keeps what is live in order between rollouts: Nginx has our routes and is on our network although it was restarted or
-// made anew, a live target that is not healthy gets no traffic while others of its service do, and nothing of ours is
-// left that belongs to nothing. The engine's events are a hint that something happened; a slow pass is the truth.
+// made anew, a live target that was stopped runs again, one that is not healthy gets no traffic while others of its
+// service do, and nothing of ours is left that belongs to nothing. Services that are paused are left as they are. The
+// engine's events are a hint that something happened; a slow pass is the truth.
 #pragma once
 
 #include <string>
@@ -32,8 +33,8 @@ class Reconciler {
   /// One look at everything. Problems are kept and not thrown.
   Task<void> pass();
 
-  /// The last pass found everything as it should be.
-  bool in_order() const noexcept { return in_order_; }
+  /// The last pass found everything as it should be, and no rollout did anything since it began.
+  bool in_order() { return in_order_ && seen_ == journal_.last_event(); }
 
   /// What needs a person, in sentences, as of the last pass.
   const std::vector<std::string>& problems() const noexcept { return problems_; }
@@ -44,6 +45,7 @@ class Reconciler {
   Task<void> restore_routes();
   Task<void> sweep();
   Task<void> route_healthy(std::string service);
+  Task<bool> runs(domain::Target target, std::optional<domain::Service> config);
   Task<bool> healthy(domain::Target target, domain::HealthCheck check);
   Task<void> look_at_live();
 
@@ -61,6 +63,7 @@ class Reconciler {
   bool at_start_ = true;
   bool unsettled_ = false;  // the pass under way found something that is not as it should be
   bool in_order_ = false;
+  std::int64_t seen_ = 0;  // the newest event when the pass began
   std::vector<std::string> problems_;
   std::vector<std::string> found_;  // by the pass under way
   TaskGroup beside_;

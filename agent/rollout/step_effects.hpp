@@ -94,7 +94,8 @@ class StepEffects {
   Task<bool> is_live(Work& work, std::string revision);
   Task<int> drain_one(domain::Target target, std::chrono::steady_clock::time_point deadline);
   Task<void> check_disk(std::string doing);
-  Task<void> make_image(Work& work, domain::Revision revision);
+  Task<std::shared_ptr<ports::SourceTree>> context_of(Work& work, std::string commit);
+  Task<void> make_image(Work& work, domain::Revision revision, std::shared_ptr<ports::SourceTree> context);
   void intend(Work& work, domain::Revision revision);
   std::vector<domain::Target> load(const std::vector<domain::TargetId>& ids);
   ports::OnLog logger(Work& work);

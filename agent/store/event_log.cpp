@@ -35,6 +35,12 @@ std::vector<domain::Event> EventLog::after(std::int64_t seq, domain::ReleaseId r
   return database_.query(std::string(columns) + "WHERE seq > ?1 ORDER BY seq LIMIT ?2", read_event, seq, limit);
 }
 
+std::int64_t EventLog::last_seq() {
+  const auto found = database_.query("SELECT seq FROM events ORDER BY seq DESC LIMIT 1",
+                                     [](SQLite::Statement& row) { return row.getColumn(0).getInt64(); });
+  return found.empty() ? 0 : found.front();
+}
+
 std::vector<domain::Event> EventLog::of_rollout(domain::RolloutId rollout) {
   return database_.query(
       std::string(columns) +

@@ -20,6 +20,8 @@ class EventLog {
   /// Events after `seq`, oldest first, at most `limit`; of one release where it is not 0.
   std::vector<domain::Event> after(std::int64_t seq, domain::ReleaseId release, int limit);
   std::vector<domain::Event> of_rollout(domain::RolloutId rollout);
+  /// Of the newest event; 0: there is none.
+  std::int64_t last_seq();
 
  private:
   Database& database_;

@@ -24,7 +24,7 @@ class FakeProxy final : public ports::UpstreamProxy {
   std::vector<std::vector<ports::Route>> history;
   int apply_calls = 0;
   int wait_calls = 0;
-  /// Errors of the next calls of apply: thrown before the effect, as the real one does.
+  /// Errors of the next calls of apply that would change something: thrown before the effect, as the real one does.
   std::deque<Error> fail_before;
   /// Thrown after the effect: the switch is done, and the caller never learns it (the agent was killed).
   std::deque<Error> fail_after;
@@ -37,16 +37,20 @@ class FakeProxy final : public ports::UpstreamProxy {
   Task<ports::SwitchReport> apply(std::vector<ports::Route> routes) override {
     ++apply_calls;
     reach("proxy.apply.before");
-    if (auto error = take(fail_before)) throw *error;
     ports::SwitchReport report;
     report.changed = live != routes;
+    if (report.changed) {
+      if (auto error = take(fail_before)) throw *error;
+    }
     report.notes = notes;
     if (report.changed) {
       live = std::move(routes);
       history.push_back(live);
     }
     reach("proxy.apply.after");
-    if (auto error = take(fail_after)) throw *error;
+    if (report.changed) {
+      if (auto error = take(fail_after)) throw *error;
+    }
     co_return report;
   }
 

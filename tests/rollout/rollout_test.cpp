@@ -1,8 +1,8 @@
 #include <catch2/catch_all.hpp>
 
 #include "agent/base/error.hpp"
-#include "tests/fakes/run.hpp"
 #include "tests/agent_world/world.hpp"
+#include "tests/fakes/run.hpp"
 
 using namespace deploy;
 using namespace deploy::tests;
