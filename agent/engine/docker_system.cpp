@@ -17,7 +17,8 @@ ports::EngineEvent event_from(const Json& value) {
   event.action = value.value("Action", "");
   const auto actor = value.value("Actor", Json::object());
   event.container_id = actor.value("ID", "");
-  for (const auto& [name, text] : actor.value("Attributes", Json::object()).items()) {
+  const auto attributes = actor.value("Attributes", Json::object());  // named: it must outlive the loop
+  for (const auto& [name, text] : attributes.items()) {
     if (text.is_string()) event.labels.emplace(name, text.get<std::string>());
   }
   if (const auto name = event.labels.find("name"); name != event.labels.end()) event.container_name = name->second;
