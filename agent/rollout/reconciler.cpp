@@ -60,6 +60,7 @@ Task<void> Reconciler::run() {
 Task<void> Reconciler::pass() {
   found_.clear();
   unsettled_ = false;
+  in_order_ = false;
   seen_ = journal_.last_event();
   co_await restore_routes();
   co_await look_at_live();

@@ -275,7 +275,10 @@ Task<void> Recovery::sweep_pulls(std::vector<std::string>* removed) {
       return revision.image_asked == reference;
     });
     if (needed) continue;
-    if (co_await engine_.remove_image(reference)) removed->push_back("image " + reference);
+    if (co_await engine_.inspect_image(reference)) {
+      co_await engine_.remove_image(reference);
+      removed->push_back("image " + reference);
+    }
     journal_.revisions.forget_pulled(reference);
   }
 }

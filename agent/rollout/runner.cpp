@@ -117,14 +117,20 @@ Task<void> Runner::go_forward(Work& work) {
 
 Task<void> Runner::go_back(Work& work) {
   const auto cause = work.rollout.reason;
+  std::string failures;
   auto steps = journal_.rollouts.steps(work.rollout.id);
   std::reverse(steps.begin(), steps.end());
   for (auto& step : steps) {
     if (!left_something(step)) continue;
     const bool worked = co_await do_step(work, step, Direction::back);
     if (worked) continue;
-    journal_.end(work.rollout, Phase::needs_operator,
-                 cause + "; and undoing \"" + domain::to_string(step.kind) + "\" failed: " + step.detail);
+    failures += "; and undoing \"" + domain::to_string(step.kind) + "\" failed: " + step.detail;
+    // Whatever else is left over, the old targets get their traffic back; but not before they run, and nothing that may
+    // still have traffic goes.
+    if (step.kind == StepKind::switch_traffic || step.kind == StepKind::stop) break;
+  }
+  if (!failures.empty()) {
+    journal_.end(work.rollout, Phase::needs_operator, cause + failures);
     co_return;
   }
   journal_.transaction([&] {

@@ -144,7 +144,8 @@ TEST_CASE("every key of agent.yaml arrives in its field, relative paths beside t
   wanted.webhook = webhook;
   wanted.nginx = {"my_nginx", "/srv/nginx/upstreams", 9999};
   wanted.release = {0ms, 2min};
-  wanted.limits = {2, 3};
+  wanted.limits = {2, 3, 30s};
+  wanted.disk.keep_free_bytes = 512 << 20;
   CHECK(read_agent(data("agent_complete.yaml"), "/etc/deployctl/agent.yaml") == wanted);
 }
 

@@ -92,6 +92,7 @@ TEST_CASE("a rollback whose pulled image was removed by hand pulls it again by i
   world.services[0].source.git.reset();
   world.services[0].source.image = "registry/backend:v1";
   world.engine.registry = {{"registry/backend:v1", {}}, {"registry/backend:v2", {}}};
+  run_virtual(world.clock, world.engine.remove_image("registry/backend:v1"));
   Agent agent(world);
   agent.push({"backend"}, 'a');
   agent.work();
@@ -101,6 +102,7 @@ TEST_CASE("a rollback whose pulled image was removed by hand pulls it again by i
   const auto old = agent.journal.revisions.promoted("backend").back();
   run_virtual(world.clock, world.engine.remove_image("registry/backend:v1"));
   run_virtual(world.clock, world.engine.remove_image(old.image));
+  world.engine.registry[old.image] = {};
   agent.roll_back("backend", old.name);
   agent.work();
   CHECK(agent.last().phase == domain::Phase::succeeded);

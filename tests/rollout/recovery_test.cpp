@@ -1,0 +1,150 @@
+// What is left over is removed, what a lost or older state folder left is adopted or reported, and foreign things stay.
+#include <catch2/catch_all.hpp>
+#include <filesystem>
+
+#include "agent/base/error.hpp"
+#include "agent/domain/labels.hpp"
+#include "tests/agent_world/world.hpp"
+
+using namespace deploy;
+using namespace deploy::tests;
+
+namespace {
+
+/// Starts a container with our label and these words, as another state folder's agent did. Returns its name.
+std::string add_container(World& world, const std::string& name, const ports::Labels& labels,
+                          const std::string& address) {
+  ports::ContainerSpec spec;
+  spec.name = name;
+  spec.image = "registry/backend:v1";
+  spec.labels = labels;
+  spec.network.network = "internal";
+  const auto id = run_virtual(world.clock, world.engine.create(spec));
+  ports::NetworkEndpoint endpoint;
+  endpoint.network = "deployctl";
+  endpoint.address = address;
+  run_virtual(world.clock, world.engine.connect(id, endpoint));
+  run_virtual(world.clock, world.engine.start(id));
+  return name;
+}
+
+ports::Labels labels_of(const std::string& service, const std::string& revision, int rollout, int target) {
+  return {{domain::labels::instance, "instance-1"},
+          {domain::labels::service, service},
+          {domain::labels::revision, revision},
+          {domain::labels::rollout, std::to_string(rollout)},
+          {domain::labels::target, std::to_string(target)}};
+}
+
+void lose_state(World& world) { std::filesystem::remove_all(world.folder / "state.db"); }
+
+}  // namespace
+
+TEST_CASE("what a failed clean-up left is removed later, and a foreign container never") {
+  World world;
+  world.services = {service_named("backend")};
+  add_container(world, "postgres", {}, "10.2.1.1");
+  add_container(world, "backend-other", {{domain::labels::instance, "instance-2"}}, "10.2.1.2");
+  Agent agent(world);
+  agent.push({"backend"}, 'a');
+  agent.work();
+  world.engine.fail("remove", 1, FakeEngine::When::before, Error(ErrorKind::failed, "device busy"));
+  agent.push({"backend"}, 'b');
+  agent.work();
+  CHECK(agent.last().phase == domain::Phase::needs_operator);
+  const auto live = routed_container(world, "backend");
+  CHECK(world.engine.names() == std::vector<std::string>{live, "backend-other", "postgres"});
+  CHECK(agent.journal.targets.present().size() == 1);
+}
+
+TEST_CASE("the image of a build that was interrupted is removed, and that of a live revision is not") {
+  World world;
+  world.services = {service_named("backend")};
+  Agent agent(world);
+  agent.push({"backend"}, 'a');
+  agent.work();
+  world.engine.fail("build", 1, FakeEngine::When::after, Error(ErrorKind::failed, "the connection was lost"));
+  agent.push({"backend"}, 'b');
+  agent.work();
+  CHECK(agent.last().phase == domain::Phase::rolled_back);
+  const auto images = run_virtual(world.clock, world.engine.images({{domain::labels::instance, "instance-1"}}));
+  REQUIRE(images.size() == 1);
+  CHECK(images[0].tags == std::vector<std::string>{"deployctl/" + std::string("backend:") +
+                                                   agent.journal.revisions.promoted("backend").front().name});
+}
+
+TEST_CASE("with a lost state folder the containers that get the traffic are live again") {
+  World world;
+  world.services = {service_named("backend")};
+  std::string live;
+  {
+    Agent agent(world);
+    agent.push({"backend"}, 'a');
+    agent.work();
+    live = routed_container(world, "backend");
+  }
+  lose_state(world);
+  Agent agent(world);
+  agent.work();
+  CHECK(agent.outcomes() == "backend succeeded");
+  CHECK(agent.last().cause == "containers found by their labels, not in the state of deployd");
+  CHECK(routed_container(world, "backend") == live);
+  CHECK(world.engine.names() == std::vector{live});
+  // And a rollout takes over from them as from any other.
+  agent.push({"backend"}, 'b');
+  agent.work();
+  CHECK(agent.last().phase == domain::Phase::succeeded);
+  CHECK(world.engine.names() == std::vector{routed_container(world, "backend")});
+  agent.roll_back("backend", agent.journal.revisions.promoted("backend").back().name);
+  agent.work();
+  CHECK(agent.last().phase == domain::Phase::succeeded);
+  CHECK(routed_container(world, "backend").starts_with("backend-aaaaaaa-"));
+}
+
+TEST_CASE("containers of another state that get no traffic are reported, and never removed") {
+  World world;
+  world.services = {service_named("backend")};
+  Agent agent(world);
+  agent.push({"backend"}, 'a');
+  agent.work();
+  const auto live = routed_container(world, "backend");
+  add_container(world, "backend-fffffff-000000-9-1", labels_of("backend", "backend-fffffff-000000", 9, 99),
+                "10.2.0.99");
+  agent.work();
+  CHECK(agent.last().phase == domain::Phase::needs_operator);
+  CHECK(
+      agent.last().reason ==
+      "these containers are of this installation, but its state does not know them and they get no traffic (an older "
+      "state folder?): look at them, and remove those that nobody needs with: docker rm -f backend-fffffff-000000-9-1");
+  CHECK(world.engine.names() == std::vector<std::string>{live, "backend-fffffff-000000-9-1"});
+  CHECK(routed_container(world, "backend") == live);
+  // Once a person removed it, nothing is left of it, and it is reported once only.
+  run_virtual(world.clock, world.engine.remove("backend-fffffff-000000-9-1"));
+  agent.work();
+  CHECK(agent.outcomes() == "backend succeeded, backend needs_operator");
+  CHECK(agent.journal.targets.present().size() == 1);
+}
+
+TEST_CASE("with an older state folder what gets the traffic is adopted, and what it replaced goes") {
+  World world;
+  world.services = {service_named("backend")};
+  const auto kept = world.folder / "older.db";
+  {
+    Agent agent(world);
+    agent.push({"backend"}, 'a');
+    agent.work();
+  }
+  std::filesystem::copy_file(world.folder / "state.db", kept);
+  {
+    Agent agent(world);
+    agent.push({"backend"}, 'b');
+    agent.work();
+  }
+  const auto newer = routed_container(world, "backend");
+  std::filesystem::copy_file(kept, world.folder / "state.db", std::filesystem::copy_options::overwrite_existing);
+  Agent agent(world);
+  agent.work();
+  CHECK(routed_container(world, "backend") == newer);
+  CHECK(world.engine.names() == std::vector{newer});
+  CHECK(agent.journal.targets.live("backend").size() == 1);
+}
