@@ -36,8 +36,8 @@ class UpstreamProxy {
   /// When it returns no worker that accepts connections has another configuration. When it throws, the files, and what
   /// Nginx has loaded, are as before, unless the kind is in_doubt. Other kinds: not_found (no Nginx container), invalid
   /// (nginx -t refuses; the message holds its output and says whether it was broken before), timed_out (no proof),
-  /// disk_full, unreachable. An upstream that no route names any more is kept without targets, because the users'
-  /// configuration may still name it. One call at a time.
+  /// disk_full, unreachable. An upstream that no route names any more keeps getting the targets of the service that
+  /// it belonged to, for as long as the users' configuration may name it. One call at a time.
   virtual Task<SwitchReport> apply(std::vector<Route> routes) = 0;
 
   /// Returns when no worker of an earlier configuration can take another request: each is gone, or has been shutting

@@ -1,6 +1,7 @@
 #include "agent/proxy/config_dump.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <utility>
 #include <vector>
@@ -129,7 +130,22 @@ void note_listen(std::string_view argument, ConfigDump& dump) {
   ports.insert(static_cast<std::uint16_t>(port));
 }
 
+/// Nginx compares the names of upstreams so.
+std::string in_lower_case(std::string_view text) {
+  std::string lower(text);
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return lower;
+}
+
+/// proxy_pass, grpc_pass and their like, with a variable in the destination: it can be any upstream.
+bool goes_anywhere(const std::vector<std::string>& words) {
+  return words.front().ends_with("_pass") && words[1].find('$') != std::string::npos;
+}
+
 void read_section(std::string_view text, ConfigDump& dump) {
+  const auto lower = in_lower_case(text);
+  std::erase_if(dump.unnamed, [&](const auto& name) { return lower.find(in_lower_case(name)) != std::string::npos; });
   DirectiveReader reader(text);
   std::vector<std::pair<std::string, bool>> open;  // blocks, and whether a `listen` was seen in each
   while (const auto directive = reader.next()) {
@@ -150,6 +166,8 @@ void read_section(std::string_view text, ConfigDump& dump) {
     } else if (directive->words.front() == "keepalive_min_timeout") {
       dump.keepalive_min_timeout =
           std::max(dump.keepalive_min_timeout.value_or(milliseconds{0}), time_in(directive->words[1]));
+    } else if (goes_anywhere(directive->words)) {
+      dump.unnamed.clear();
     }
   }
 }
@@ -167,11 +185,12 @@ std::string without_messages(std::string_view output) {
 
 }  // namespace
 
-ConfigDump read_dump(std::string_view raw) {
+ConfigDump read_dump(std::string_view raw, const std::set<std::string>& upstreams) {
   ConfigDump dump;
   const std::string clean = without_messages(raw);
   const std::string_view output = clean;
   dump.complete = output.starts_with(section_mark);
+  if (dump.complete) dump.unnamed = upstreams;
   auto start = output.starts_with(section_mark) ? 0 : output.find("\n# configuration file ");
   while (start != std::string_view::npos) {
     const auto body = output.find('\n', start + 1);

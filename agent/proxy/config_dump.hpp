@@ -17,11 +17,15 @@ struct ConfigDump {
   std::set<std::uint16_t> wildcard_ports;  // of the users' own servers that listen on every IPv4 address
   std::set<std::uint16_t> address_ports;   // of those that listen on single addresses only
   bool has_own_files = false;              // a file of ours is included
-  bool complete = false;                   // false: the beginning was cut off, so ports and times may be missing
+  /// Those of the asked upstreams that no request can reach: the users' text holds their names nowhere, comments and
+  /// longer words included, and no directive takes its destination from a variable. None where the dump is cut off.
+  std::set<std::string> unnamed;
+  bool complete = false;  // false: the beginning was cut off, so ports and times may be missing
 };
 
-/// Reads the output of a successful `nginx -T -q`, warnings in it or not. A dump that is cut off gives what is there.
-ConfigDump read_dump(std::string_view raw);
+/// Reads the output of a successful `nginx -T -q`, warnings in it or not, and looks for these upstreams in it. A dump
+/// that is cut off gives what is there.
+ConfigDump read_dump(std::string_view raw, const std::set<std::string>& upstreams = {});
 
 struct NginxVersion {
   std::string text;  // "nginx/1.30.6"

@@ -52,14 +52,19 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
                                        settings_.container, settings_.network, settings_.address,
                                        fmt::join(aliases, ", ")));
   }
-  co_await learn(change.container, change.master_title);
+  const bool just_learnt = co_await learn(change.container, change.master_title);
   add_notes(report);
 
   const auto remembered = folder_.remembered();
   change.before = folder_.own_files();
   change.interrupted = remembered.has_value();
+  auto upstreams = upstreams_in(change.before);
+  if (just_learnt) {
+    // Not by what was read at an earlier change: the users may have named it again since then.
+    std::erase_if(upstreams, [&](const auto& entry) { return facts_->dump.unnamed.contains(entry.first); });
+  }
   const auto generation = generation_in(change.before);
-  if (generation && render(routes, *generation, change.before) == change.before) {
+  if (generation && render(routes, *generation, upstreams) == change.before) {
     const auto start = clock_.steady_now();
     const bool loaded = co_await confirmed(*generation);
     report.prove = since(start);
@@ -69,7 +74,7 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
     }
   }
   change.generation = next_generation(change.before, remembered);
-  change.wanted = render(routes, change.generation, change.before);
+  change.wanted = render(routes, change.generation, upstreams);
   if (remembered) change.before = *remembered;
 
   std::exception_ptr failure;
@@ -110,9 +115,9 @@ Task<Workers> Nginx::await_master(ports::Container container) {
   }
 }
 
-/// Nginx's version and configuration, once per start of the container.
-Task<void> Nginx::learn(ports::Container container, std::string master_title) {
-  if (facts_ && facts_->id == container.id && facts_->pid == container.pid) co_return;
+/// Nginx's version and configuration, once per start of the container. Returns whether they were read now.
+Task<bool> Nginx::learn(ports::Container container, std::string master_title) {
+  if (facts_ && facts_->id == container.id && facts_->pid == container.pid) co_return false;
   auto test = co_await container_.test(container.id, master_title);
   const auto remembered = folder_.remembered();
   if (!test.passed && remembered) {
@@ -123,10 +128,17 @@ Task<void> Nginx::learn(ports::Container container, std::string master_title) {
   if (!test.passed) {
     throw Error(ErrorKind::invalid, broken_before(trim(test.output)));
   }
-  Facts facts{container.id, container.pid, {}, read_dump(test.output)};
+  Facts facts{container.id, container.pid, {}, read(test.output)};
   facts.version = co_await container_.version(container.id);
   idle_connections_live_ = std::max(idle_connections_live_, facts.dump.keepalive_min_timeout.value_or(milliseconds{0}));
   facts_ = std::move(facts);
+  co_return true;
+}
+
+ConfigDump Nginx::read(std::string_view dump) const {
+  std::set<std::string> names;
+  for (const auto& [upstream, service] : upstreams_in(folder_.own_files())) names.insert(upstream);
+  return read_dump(dump, names);
 }
 
 void Nginx::add_notes(ports::SwitchReport& report) const {
@@ -142,7 +154,7 @@ void Nginx::add_notes(ports::SwitchReport& report) const {
 }
 
 FileMap Nginx::render(const std::vector<ports::Route>& routes, const std::string& generation,
-                      const FileMap& present) const {
+                      const std::map<std::string, std::string>& upstreams) const {
   UpstreamFilesInput input;
   input.routes = routes;
   input.generation = generation;
@@ -155,9 +167,7 @@ FileMap Nginx::render(const std::vector<ports::Route>& routes, const std::string
     // The users may listen anywhere: stay on the address that is ours alone.
     for (const auto& route : routes) input.address_ports.insert(route.settings.port);
   }
-  for (const auto& [name, content] : present) {
-    if (name != internal_file) input.former_upstreams.insert(std::filesystem::path(name).stem().string());
-  }
+  input.present_upstreams = upstreams;
   return render_upstream_files(input);
 }
 

@@ -1,10 +1,15 @@
 // The users' Nginx in a container as ports::UpstreamProxy: one change is render, write, test, signal, prove; what fails
 // is put back, tested, signalled and proved, too. An interrupted change (the agent was killed) is found by a note in
 // the folder and finished or undone by the next apply.
+//
+// An upstream that no route names any more (it was renamed in deploy.d) is never taken from a configuration that may
+// still send requests there: its file follows its service's targets, and goes at the first change after a start of this
+// program or of Nginx that finds its name nowhere in the users' configuration.
 #pragma once
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -72,8 +77,10 @@ class Nginx final : public ports::UpstreamProxy {
     std::string seen;  // where it was not given: what was seen instead
   };
 
-  Task<void> learn(ports::Container container, std::string master_title);
-  FileMap render(const std::vector<ports::Route>& routes, const std::string& generation, const FileMap& present) const;
+  Task<bool> learn(ports::Container container, std::string master_title);
+  ConfigDump read(std::string_view dump) const;
+  FileMap render(const std::vector<ports::Route>& routes, const std::string& generation,
+                 const std::map<std::string, std::string>& upstreams) const;
   std::string next_generation(const FileMap& files, const std::optional<FileMap>& remembered) const;
   Task<bool> confirmed(std::string generation);
   Task<void> make(Change* change, ports::SwitchReport* report);

@@ -14,6 +14,7 @@ namespace deploy::proxy {
 namespace {
 
 constexpr std::string_view generation_prefix = "# generation ";
+constexpr std::string_view service_prefix = "# Service ";
 constexpr std::string_view nginx_itself = "127.0.0.1";
 
 bool is_name(std::string_view text) {
@@ -72,20 +73,33 @@ std::string server_lines(const std::vector<ports::Endpoint>& targets, std::strin
   return lines;
 }
 
-std::string outside_file(const ports::Route& route) {
-  std::string text(file_header);
-  text +=
-      fmt::format("# Service {}, for traffic from outside.\nupstream {} {{\n", route.service, route.settings.upstream);
+std::string outside_block(const std::string& upstream, const ports::Route& route) {
+  std::string text = fmt::format("upstream {} {{\n", upstream);
   text += server_lines(route.targets, route.settings.server_parameters);
   for (const auto& directive : route.settings.directives) text += fmt::format("    {};\n", directive);
   return text + "}\n";
 }
 
-/// The users' configuration may still name it, and must load.
-std::string former_file(const std::string& upstream) {
-  return std::string(file_header) +
-         "# No service in deploy.d has this upstream any more: remove this file when nginx.conf does not name it.\n" +
-         fmt::format("upstream {} {{\n{}}}\n", upstream, server_lines({}, ""));
+std::string outside_file(const ports::Route& route) {
+  return fmt::format("{}{}{}, for traffic from outside.\n{}", file_header, service_prefix, route.service,
+                     outside_block(route.settings.upstream, route));
+}
+
+/// The users' configuration may still name it: it must load, and a request must find the service there. `heir` is the
+/// route of the service now.
+std::string former_file(const std::string& upstream, const std::string& service, const ports::Route* heir) {
+  std::string text(file_header);
+  if (heir != nullptr) {
+    const auto& now = heir->settings.upstream;
+    text += fmt::format("{}{} had this upstream and has {} now.", service_prefix, service,
+                        now.empty() ? "none" : "the upstream " + now);
+  } else if (!service.empty()) {
+    text += fmt::format("{}{} had this upstream and gets no traffic any more.", service_prefix, service);
+  } else {
+    text += "# No service in deploy.d has this upstream.";
+  }
+  text += " deployctl removes this file when nothing in Nginx's configuration names it.\n";
+  return text + outside_block(upstream, heir != nullptr ? *heir : ports::Route{});
 }
 
 std::string marker_server(const UpstreamFilesInput& input) {
@@ -260,9 +274,30 @@ FileMap render_upstream_files(const UpstreamFilesInput& input) {
   for (const auto& route : input.routes) {
     if (!route.settings.upstream.empty()) files[route.settings.upstream + ".conf"] = outside_file(route);
   }
-  for (const auto& name : input.former_upstreams) files.try_emplace(name + ".conf", former_file(name));
+  for (const auto& [upstream, service] : input.present_upstreams) {
+    const auto heir = std::find_if(input.routes.begin(), input.routes.end(),
+                                   [&, &owner = service](const auto& route) { return route.service == owner; });
+    files.try_emplace(upstream + ".conf",
+                      former_file(upstream, service, heir == input.routes.end() ? nullptr : &*heir));
+  }
   files[std::string(internal_file)] = internal_text(input);
   return files;
+}
+
+std::map<std::string, std::string> upstreams_in(const FileMap& files) {
+  constexpr std::string_view suffix = ".conf";
+  std::map<std::string, std::string> upstreams;
+  for (const auto& [name, content] : files) {
+    if (name == internal_file || !name.ends_with(suffix)) continue;
+    auto& service = upstreams[name.substr(0, name.size() - suffix.size())];
+    std::string_view text = content;
+    if (!text.starts_with(file_header)) continue;
+    text.remove_prefix(file_header.size());
+    if (!text.starts_with(service_prefix)) continue;
+    text.remove_prefix(service_prefix.size());
+    service = text.substr(0, text.find_first_of(", \n"));
+  }
+  return upstreams;
 }
 
 std::vector<ports::Endpoint> targets_in(const FileMap& files) {

@@ -33,8 +33,10 @@ struct UpstreamFilesInput {
   std::uint16_t marker_port = 0;
   std::string routing_subnet;  // CIDR: who may ask the marker and use the routes between services
   std::string nginx_address;   // Nginx's own on the routing network
-  /// Upstreams that our files in the folder have now; those that no route names any more are kept without targets.
-  std::set<std::string> former_upstreams;
+  /// Upstreams that our files in the folder have now, with the service that each belongs to (empty: not known). One
+  /// that no route names any more keeps its file, with the targets of its service's route, or none where there is no
+  /// such route.
+  std::map<std::string, std::string> present_upstreams;
   /// Ports on which the users' own servers listen on every address.
   std::set<std::uint16_t> wildcard_ports;
   /// Ports on which they listen on single addresses only.
@@ -54,6 +56,9 @@ struct UpstreamFilesInput {
 /// Throws Error(invalid) where a name, a parameter or a directive cannot stand in an Nginx file, or where two routes
 /// have one upstream or service name.
 FileMap render_upstream_files(const UpstreamFilesInput& input);
+
+/// The upstreams for traffic from outside that files of ours have, with the service that each file says it belongs to.
+std::map<std::string, std::string> upstreams_in(const FileMap& files);
 
 /// The targets that files of ours name, in order and each once; the placeholder of an upstream without targets and what
 /// passes requests on inside of Nginx are none.

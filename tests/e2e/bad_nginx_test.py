@@ -1,13 +1,16 @@
 """An Nginx that is not there, or that was broken before we came."""
 
+import json
 import pathlib
 import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from harness.bad_input import BadInputCase  # noqa: E402
+from harness.bad_input import SERVICE, BadInputCase  # noqa: E402
+from harness.client import StrictClient  # noqa: E402
 from harness.repos import release  # noqa: E402
+from harness.scene import Scene  # noqa: E402
 from harness.wait import until  # noqa: E402
 
 BROKEN = "a_directive_nobody_knows on;\n"
@@ -52,6 +55,48 @@ class BadNginx(BadInputCase):
             "/run/demo/nginx/upstreams/backend.conf was not written by deployctl and is left alone; move its settings to the "
             "service's file in deploy.d and remove it; the previous upstream files are back")
 
+
+class RenamedUpstream(unittest.TestCase):
+    def setUp(self):
+        self.scene = Scene(services={"frontend": SERVICE})
+        self.addCleanup(self.scene.close)
+        self.scene.start()
+        self.deploy()
+
+    def deploy(self, version=None):
+        if version:
+            release(self.scene.repos["frontend"], version)
+        done = self.scene.agent.ctl("rollout", "frontend")
+        self.assertEqual(done.returncode, 0, f"{done.stderr}\n{self.scene.agent.log_text()[-3000:]}")
+
+    def files(self):
+        return sorted(file.name for file in self.scene.nginx.upstreams.glob("*.conf"))
+
+    def test_an_upstream_that_was_renamed_here_and_not_in_nginx(self):
+        """Nginx's own configuration still sends requests to the old name: they must find the service's targets there."""
+        scene, nginx = self.scene, self.scene.nginx
+        client = StrictClient(nginx.address, "/")
+        client.start()
+        self.addCleanup(client.stop)
+        scene.edit_service("frontend", lambda _: json.dumps({**SERVICE, "proxy": {"upstream": "shop", "port": 3000}}))
+        self.deploy("v2")
+        self.assertIn("frontend v2", scene.get("/"))
+        self.assertEqual(self.files(), ["backend.conf", "deployctl.conf", "frontend.conf", "shop.conf"])
+        self.deploy("v3")
+        self.assertIn("frontend v3", scene.get("/"))
+
+        nginx.main.write_text(nginx.main.read_text().replace("http://frontend", "http://shop"))
+        nginx.reload()
+        self.deploy("v4")
+        self.assertIn("frontend v4", scene.get("/"))
+        # Nothing names the old upstream any more: it goes at the next start's first change.
+        scene.edit_service("frontend", lambda text: text)
+        self.deploy("v5")
+        self.assertIn("frontend v5", scene.get("/"))
+        self.assertEqual(self.files(), ["backend.conf", "deployctl.conf", "shop.conf"])
+        client.stop()
+        self.assertEqual(client.failures, [])
+        self.assertGreater(client.answered, 100)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,28 @@ TEST_CASE("a server without listen takes port 80") {
   CHECK(dump_of("http { upstream u { server a:1; } }").wildcard_ports == Ports{});
 }
 
+TEST_CASE("an upstream is unnamed only where no request can reach it") {
+  const auto unnamed = [](const std::string& text, std::set<std::string> upstreams) {
+    return read_dump("# configuration file /etc/nginx/nginx.conf:\n" + text, upstreams).unnamed;
+  };
+  using Names = std::set<std::string>;
+  const std::string shop = "http { server { location / { proxy_pass http://shop/a; } } }";
+  CHECK(unnamed(shop, {"shop", "front"}) == Names{"front"});
+  CHECK(unnamed(shop, {}) == Names{});
+  CHECK(unnamed("http { map $host $to { a Front; } server { location / { grpc_pass grpc://shop; } } }", {"front"}) ==
+        Names{});
+  // Comments and longer words count: a file that stays for nothing costs nothing.
+  CHECK(unnamed("http { } # proxy_pass http://frontend;", {"front"}) == Names{});
+  // What a variable holds is not known here.
+  CHECK(unnamed("http { server { location / { proxy_pass http://$to; } } }", {"front"}) == Names{});
+  CHECK(unnamed("http { server { set $to front; proxy_set_header A $to; } }", {"back"}) == Names{"back"});
+  // In our own files a name counts for nothing, and a dump without its beginning proves nothing.
+  const std::string own =
+      "\n# configuration file /etc/nginx/u/front.conf:\n" + std::string(file_header) + "upstream front {}\n";
+  CHECK(unnamed(shop + own, {"front"}) == Names{"front"});
+  CHECK(read_dump("http { }" + own, {"front"}).unnamed == Names{});
+}
+
 TEST_CASE("our own files are left out") {
   const auto dump =
       dump_of("http { include u/*.conf; server { listen 80; } }\n# configuration file /etc/nginx/u/deployctl.conf:\n" +

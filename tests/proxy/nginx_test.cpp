@@ -1,60 +1,16 @@
 #include "agent/proxy/nginx.hpp"
 
 #include <catch2/catch_test_macros.hpp>
-#include <fstream>
 
-#include "tests/fakes/run.hpp"
-#include "tests/fakes/temp_dir.hpp"
-#include "tests/proxy/simulated_nginx.hpp"
+#include "tests/proxy/nginx_world.hpp"
 
 namespace deploy::proxy {
 namespace {
 
 using std::chrono::milliseconds;
 
-ports::Route backend(const std::string& address) {
-  ports::Route route;
-  route.service = "backend";
-  route.settings.upstream = "backend";
-  route.settings.port = 8080;
-  route.targets = {{address, 8080}};
-  return route;
-}
-
-struct World {
-  tests::TempDir folder;
-  tests::FakeClock clock;
-  SimulatedNginx engine{clock, folder.path()};
-  std::optional<Nginx> nginx;
-
-  World() { start_agent(); }
-  void start_agent() {
-    NginxSettings settings{"nginx",        folder.path(),     19010,       "deployctl",
-                           "10.213.176.2", "10.213.176.0/22", {"backend"}, milliseconds(10000)};
-    nginx.emplace(engine, clock, settings, [this] { return engine.ask_marker(); });
-  }
-  ports::SwitchReport apply(std::vector<ports::Route> routes) {
-    return tests::run_virtual(clock, nginx->apply(std::move(routes)));
-  }
-  Error error_of_apply(std::vector<ports::Route> routes) {
-    return tests::error_of([&] { apply(std::move(routes)); });
-  }
-  bool wait_retired(milliseconds limit) { return tests::run_virtual(clock, nginx->wait_retired_workers(limit)); }
-  void write(const std::string& name, const std::string& content) { std::ofstream(folder / name) << content; }
-  std::string read(const std::string& name) const {
-    std::ifstream file(folder / name);
-    return {std::istreambuf_iterator<char>(file), {}};
-  }
-  bool exists(const std::string& name) const { return std::filesystem::exists(folder / name); }
-  int accepting() const {
-    return static_cast<int>(
-        std::count_if(engine.processes_now.begin(), engine.processes_now.end(),
-                      [](const auto& process) { return process.title == "nginx: worker process"; }));
-  }
-};
-
 TEST_CASE("a switch is proved by the marker and by the workers that are left") {
-  World world;
+  NginxWorld world;
   const auto report = world.apply({backend("10.213.176.10")});
   CHECK(report.changed);
   CHECK(report.test == milliseconds(95));
@@ -68,14 +24,14 @@ TEST_CASE("a switch is proved by the marker and by the workers that are left") {
 }
 
 TEST_CASE("matching answers alone are no proof while an old worker accepts") {
-  World world;
+  NginxWorld world;
   world.engine.old_until = std::chrono::seconds(3);
   world.engine.new_after = milliseconds(0);
   CHECK(world.apply({backend("10.213.176.10")}).prove >= milliseconds(3000));
 }
 
 TEST_CASE("the container is connected once, and again where a name is missing") {
-  World world;
+  NginxWorld world;
   const auto first = world.apply({backend("10.213.176.10")});
   CHECK(first.notes ==
         std::vector<std::string>{
@@ -95,7 +51,7 @@ TEST_CASE("the container is connected once, and again where a name is missing") 
 }
 
 TEST_CASE("the same routes again need no reload, also for an agent that has just started") {
-  World world;
+  NginxWorld world;
   world.apply({backend("10.213.176.10")});
   world.start_agent();
   const auto report = world.apply({backend("10.213.176.10")});
@@ -105,7 +61,7 @@ TEST_CASE("the same routes again need no reload, also for an agent that has just
 }
 
 TEST_CASE("the same files that Nginx has not loaded are loaded") {
-  World world;
+  NginxWorld world;
   world.apply({backend("10.213.176.10")});
   world.engine.loaded_generation = "1";
   CHECK(world.apply({backend("10.213.176.10")}).changed);
@@ -113,7 +69,7 @@ TEST_CASE("the same files that Nginx has not loaded are loaded") {
 }
 
 TEST_CASE("generations grow, also when the clock went back") {
-  World world;
+  NginxWorld world;
   world.apply({backend("10.213.176.10")});
   const auto text = world.read("deployctl.conf");
   const auto old = generation_in(world.engine.files()).value();
@@ -125,32 +81,8 @@ TEST_CASE("generations grow, also when the clock went back") {
   CHECK(generation_in(world.engine.files()) == "9000000000001");
 }
 
-TEST_CASE("foreign files stay, and an upstream of ours that is not wanted any more keeps its name without targets") {
-  World world;
-  world.write("users.conf", "upstream users { server 10.0.0.1; }\n");
-  world.write("gone.conf", std::string(file_header) + "upstream gone { server 10.0.0.1; }\n");
-  world.apply({backend("10.213.176.10")});
-  CHECK(world.exists("users.conf"));
-  CHECK(world.read("gone.conf").find("upstream gone {\n    server 127.0.0.1:1 down;") != std::string::npos);
-  CHECK(world.exists("backend.conf"));
-}
-
-TEST_CASE("a foreign file with an upstream's name is left alone") {
-  World world;
-  world.write("backend.conf", "upstream backend { server 10.0.0.1; }\n");
-  const auto error = world.error_of_apply({backend("10.213.176.10")});
-  CHECK(error.kind() == ErrorKind::conflict);
-  CHECK(error.message() ==
-        (world.folder / "backend.conf").string() +
-            " was not written by deployctl and is left alone; move its settings to the service's file in "
-            "deploy.d and remove it; the previous upstream files are back");
-  CHECK(world.read("backend.conf") == "upstream backend { server 10.0.0.1; }\n");
-  CHECK_FALSE(world.exists("deployctl.conf"));
-  CHECK(world.engine.count("HUP") == 0);
-}
-
 TEST_CASE("a refused file is taken back before Nginx is signalled") {
-  World world;
+  NginxWorld world;
   world.apply({backend("10.213.176.10")});
   const auto before = world.engine.files();
   world.engine.refused_word = "kepalive";
@@ -172,7 +104,7 @@ TEST_CASE("a configuration that was broken before is told apart from a refused f
       "it until "
       "nginx -t accepts it: nginx: [emerg] unexpected \"}\" in /etc/nginx/nginx.conf:7\n"
       "nginx: configuration file /etc/nginx/nginx.conf test failed";
-  World world;
+  NginxWorld world;
   SECTION("before the first change") {
     world.engine.broken = "nginx: [emerg] unexpected \"}\" in /etc/nginx/nginx.conf:7";
     CHECK(world.error_of_apply({backend("10.213.176.10")}).message() == wanted);
@@ -188,7 +120,7 @@ TEST_CASE("a configuration that was broken before is told apart from a refused f
 }
 
 TEST_CASE("a folder that is not included is noticed before Nginx is signalled") {
-  World world;
+  NginxWorld world;
   world.engine.included = false;
   const auto error = world.error_of_apply({backend("10.213.176.10")});
   CHECK(error.kind() == ErrorKind::invalid);
@@ -202,7 +134,7 @@ TEST_CASE("a folder that is not included is noticed before Nginx is signalled") 
 }
 
 TEST_CASE("without a proof the previous files are put back and proved") {
-  World world;
+  NginxWorld world;
   world.apply({backend("10.213.176.10")});
   const auto before = world.engine.files();
   const auto old = generation_in(before).value();
@@ -222,7 +154,7 @@ TEST_CASE("without a proof the previous files are put back and proved") {
 }
 
 TEST_CASE("a proof that fails for the previous files, too, is said") {
-  World world;
+  NginxWorld world;
   world.apply({backend("10.213.176.10")});
   const auto before = world.engine.files();
   world.engine.old_until = std::chrono::seconds(100);
@@ -235,7 +167,7 @@ TEST_CASE("a proof that fails for the previous files, too, is said") {
 }
 
 TEST_CASE("a container that is missing, stopped or not Nginx is refused with what to do") {
-  World world;
+  NginxWorld world;
   SECTION("missing") {
     world.engine.missing_container.reset();
     const auto error = world.error_of_apply({});
@@ -260,13 +192,13 @@ TEST_CASE("a container that is missing, stopped or not Nginx is refused with wha
 }
 
 TEST_CASE("a container that is still starting Nginx is waited for") {
-  World world;
+  NginxWorld world;
   world.engine.boots_until = milliseconds(900);
   CHECK(world.apply({backend("10.213.176.10")}).changed);
 }
 
 TEST_CASE("Nginx below a small init is Nginx") {
-  World world;
+  NginxWorld world;
   world.engine.container.pid = 50;
   world.engine.processes_now[0].parent = 50;
   world.engine.processes_now.push_back({50, 1, "/sbin/docker-init -- nginx"});
@@ -274,14 +206,14 @@ TEST_CASE("Nginx below a small init is Nginx") {
 }
 
 TEST_CASE("the test reads the configuration that the running Nginx reads") {
-  World world;
+  NginxWorld world;
   world.engine.processes_now[0].title = "nginx: master process nginx -c /srv/n.conf -g daemon off;";
   world.apply({backend("10.213.176.10")});
   CHECK(world.engine.count("nginx -T -q -c /srv/n.conf") == 2);
 }
 
 TEST_CASE("what a reload costs here is said") {
-  World world;
+  NginxWorld world;
   SECTION("too old for keepalive_min_timeout") {
     world.engine.version_line = "nginx version: nginx/1.22.1";
     CHECK(world.apply({backend("10.213.176.10")}).notes.back() ==
@@ -297,63 +229,8 @@ TEST_CASE("what a reload costs here is said") {
   }
 }
 
-TEST_CASE("an interrupted change is finished by the same routes") {
-  World world;
-  world.apply({backend("10.213.176.10")});
-  const auto old = world.engine.files();
-  // Killed between the rename of the files and the signal.
-  world.apply({backend("10.213.176.11")});
-  UpstreamFolder(world.folder.path()).remember(old);
-  world.engine.loaded_generation = generation_in(old).value();
-  world.start_agent();
-  CHECK(world.apply({backend("10.213.176.11")}).changed);
-  CHECK(world.engine.loaded_generation == generation_in(world.engine.files()));
-  CHECK_FALSE(world.exists(".deployctl-previous.json"));
-}
-
-TEST_CASE("files that an interrupted change left, and that Nginx refuses, do not block the next change") {
-  World world;
-  world.apply({backend("10.213.176.10")});
-  UpstreamFolder(world.folder.path()).remember(world.engine.files());
-  world.write("backend.conf", std::string(file_header) + "upstream backend { kepalive 3; }\n");
-  world.engine.refused_word = "kepalive";
-  world.start_agent();
-  CHECK(world.apply({backend("10.213.176.11")}).changed);
-  CHECK(world.read("backend.conf").find("10.213.176.11:8080") != std::string::npos);
-}
-
-TEST_CASE("what the files route to is known without a database") {
-  using Endpoints = std::vector<ports::Endpoint>;
-  World world;
-  const auto routed = [&] { return tests::run_virtual(world.clock, world.nginx->routed()); };
-  CHECK(routed() == Endpoints{});
-  world.apply({backend("10.213.176.10")});
-  world.write("users.conf", "upstream users { server 10.0.0.1:80; }\n");
-  world.start_agent();
-  CHECK(routed() == Endpoints{{"10.213.176.10", 8080}});
-  // A change that was cut short: Nginx may have loaded neither or both.
-  const auto old = world.engine.files();
-  world.apply({backend("10.213.176.11")});
-  UpstreamFolder(world.folder.path()).remember(old);
-  CHECK(routed() == Endpoints{{"10.213.176.10", 8080}, {"10.213.176.11", 8080}});
-  std::filesystem::remove_all(world.folder.path());
-  const auto error = tests::error_of(routed);
-  CHECK(error.kind() == ErrorKind::not_found);
-  CHECK(error.message() == "cannot read the upstream folder " + world.folder.path().string() +
-                               ": No such file or directory; create it, mount it into Nginx's container and include "
-                               "its *.conf files inside http {}");
-}
-
-TEST_CASE("a port of the users' servers is known from their configuration") {
-  World world;
-  world.engine.users_config = "http { server { listen 8080; } }";
-  world.apply({backend("10.213.176.10")});
-  CHECK(world.read("deployctl.conf").find("listen 8080;") == std::string::npos);
-  CHECK(world.read("deployctl.conf").find("proxy_pass http://deployctl-port.8080;") != std::string::npos);
-}
-
 TEST_CASE("workers are retired when they are gone") {
-  World world;
+  NginxWorld world;
   world.apply({backend("10.213.176.10")});
   const auto start = world.clock.elapsed();
   world.engine.end_old_workers();
@@ -362,7 +239,7 @@ TEST_CASE("workers are retired when they are gone") {
 }
 
 TEST_CASE("workers are retired when no idle connection of theirs can be left") {
-  World world;  // keepalive_min_timeout 5s
+  NginxWorld world;  // keepalive_min_timeout 5s
   world.apply({backend("10.213.176.10")});
   const auto start = world.clock.elapsed();
   CHECK(world.wait_retired(milliseconds(20000)));
@@ -371,7 +248,7 @@ TEST_CASE("workers are retired when no idle connection of theirs can be left") {
 }
 
 TEST_CASE("waiting for workers has a limit") {
-  World world;
+  NginxWorld world;
   world.apply({backend("10.213.176.10")});
   const auto start = world.clock.elapsed();
   CHECK_FALSE(world.wait_retired(milliseconds(2000)));
@@ -379,7 +256,7 @@ TEST_CASE("waiting for workers has a limit") {
 }
 
 TEST_CASE("a container that does not run has no workers left") {
-  World world;
+  NginxWorld world;
   world.engine.container.state = "exited";
   CHECK(world.wait_retired(milliseconds(0)));
 }

@@ -71,15 +71,81 @@ TEST_CASE("an upstream without targets is one that loads and answers 502") {
         "}\n");
 }
 
-TEST_CASE("an upstream that no service has any more stays, without targets") {
-  auto former = input({});
-  former.former_upstreams = {"billing"};
-  CHECK(render_upstream_files(former).at("billing.conf") ==
+TEST_CASE("an upstream that was renamed stays, with the targets and parameters that its service has now") {
+  auto shop = route("frontend", "shop", 80, {{"10.213.176.11", 80}});
+  shop.settings.server_parameters = "max_fails=3";
+  shop.settings.directives = {"keepalive 32"};
+  auto renamed = input({shop});
+  renamed.present_upstreams = {{"frontend", "frontend"}, {"front", "frontend"}, {"shop", "frontend"}};
+  const auto files = render_upstream_files(renamed);
+  CHECK(files.size() == 4);
+  CHECK(
+      files.at("frontend.conf") ==
+      "# Written by deployctl. Changes made here are lost.\n"
+      "# Service frontend had this upstream and has the upstream shop now. deployctl removes this file when nothing in "
+      "Nginx's configuration names it.\n"
+      "upstream frontend {\n"
+      "    server 10.213.176.11:80 max_fails=3;\n"
+      "    keepalive 32;\n"
+      "}\n");
+  CHECK(files.at("front.conf")
+            .ends_with("upstream front {\n    server 10.213.176.11:80 max_fails=3;\n    keepalive 32;\n}\n"));
+  CHECK(files.at("shop.conf") ==
         "# Written by deployctl. Changes made here are lost.\n"
-        "# No service in deploy.d has this upstream any more: remove this file when nginx.conf does not name it.\n"
+        "# Service frontend, for traffic from outside.\n"
+        "upstream shop {\n    server 10.213.176.11:80 max_fails=3;\n    keepalive 32;\n}\n");
+}
+
+TEST_CASE("an upstream that was taken from its service stays, with the service's targets") {
+  auto inside = input({route("frontend", "", 80, {{"10.213.176.11", 80}})});
+  inside.present_upstreams = {{"frontend", "frontend"}};
+  CHECK(render_upstream_files(inside).at("frontend.conf") ==
+        "# Written by deployctl. Changes made here are lost.\n"
+        "# Service frontend had this upstream and has none now. deployctl removes this file when nothing in Nginx's "
+        "configuration names it.\n"
+        "upstream frontend {\n    server 10.213.176.11:80;\n}\n");
+}
+
+TEST_CASE("an upstream whose service has no route stays, without targets") {
+  auto former = input({});
+  former.present_upstreams = {{"billing", "billing"}, {"shop", ""}};
+  const auto files = render_upstream_files(former);
+  CHECK(files.at("billing.conf") ==
+        "# Written by deployctl. Changes made here are lost.\n"
+        "# Service billing had this upstream and gets no traffic any more. deployctl removes this file when nothing in "
+        "Nginx's configuration names it.\n"
         "upstream billing {\n"
         "    server 127.0.0.1:1 down;  # no target: answered 502\n"
         "}\n");
+  CHECK(files.at("shop.conf") ==
+        "# Written by deployctl. Changes made here are lost.\n"
+        "# No service in deploy.d has this upstream. deployctl removes this file when nothing in Nginx's configuration "
+        "names it.\n"
+        "upstream shop {\n"
+        "    server 127.0.0.1:1 down;  # no target: answered 502\n"
+        "}\n");
+}
+
+TEST_CASE("an upstream that another service took is that service's") {
+  auto taken = input({route("frontend", "shop", 80, {{"10.213.176.11", 80}}),
+                      route("landing", "frontend", 80, {{"10.213.176.12", 80}})});
+  taken.present_upstreams = {{"frontend", "frontend"}};
+  const auto files = render_upstream_files(taken);
+  CHECK(files.at("frontend.conf").find("10.213.176.12:80") != std::string::npos);
+  CHECK(files.at("frontend.conf").find("10.213.176.11:80") == std::string::npos);
+}
+
+TEST_CASE("which service an upstream belongs to can be read back, in whatever form it was written") {
+  using Upstreams = std::map<std::string, std::string>;
+  auto all = input({route("frontend", "shop", 80, {}), route("llm", "", 8000, {})});
+  all.present_upstreams = {{"front", "frontend"}, {"answers", "llm"}, {"billing", "accounts"}, {"unknown", ""}};
+  const Upstreams wanted{
+      {"shop", "frontend"}, {"front", "frontend"}, {"answers", "llm"}, {"billing", "accounts"}, {"unknown", ""}};
+  const auto files = render_upstream_files(all);
+  CHECK(upstreams_in(files) == wanted);
+  all.present_upstreams = upstreams_in(files);
+  CHECK(render_upstream_files(all) == files);
+  CHECK(upstreams_in({{"a.conf", "# Service of somebody else"}, {"deployctl.conf", ""}}) == Upstreams{{"a", ""}});
 }
 
 TEST_CASE("the internal file of one service on a port of its own") {
@@ -124,7 +190,7 @@ TEST_CASE("the targets can be read back") {
                     route("mailer", "", 0, {{"10.213.176.13", 0}}), route("old", "old", 80, {})});
   all.routes[0].settings.server_parameters = "max_fails=3 fail_timeout=10s";
   all.wildcard_ports = {80};
-  all.former_upstreams = {"billing"};
+  all.present_upstreams = {{"billing", "billing"}, {"front", "frontend"}};
   CHECK(targets_in(render_upstream_files(all)) ==
         Endpoints{{"10.213.176.10", 8080}, {"10.213.176.11", 8080}, {"10.213.176.12", 80}});
   CHECK(targets_in(render_upstream_files(input({}))) == Endpoints{});

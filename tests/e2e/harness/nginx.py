@@ -36,16 +36,17 @@ class Nginx:
         self.upstreams.mkdir(parents=True)
         self.conf = folder / "conf"
         self.conf.mkdir()
-        (self.conf / "nginx.conf").write_text(_MAIN)
+        self.main = self.conf / "nginx.conf"
+        self.main.write_text(_MAIN)
+        # The conf folder is mounted beside /etc/nginx: a mounted single file would pin its inode.
+        self.binds = [f"{self.conf}:/etc/nginx/main:ro", f"{self.upstreams}:/etc/nginx/upstreams:ro"]
         for upstream in ("frontend", "backend"):
             header = _OURS if upstream in deployed else ""
             (self.upstreams / f"{upstream}.conf").write_text(header + _EMPTY.format(upstream))
 
     def start(self):
-        # The conf folder is mounted beside /etc/nginx: a mounted single file would pin its inode.
-        binds = [f"{self.conf}:/etc/nginx/main:ro", f"{self.upstreams}:/etc/nginx/upstreams:ro"]
         command = ["nginx", "-c", "/etc/nginx/main/nginx.conf", "-g", "daemon off;"]
-        self.engine.run(self.name, "nginx:local", self.network, command, binds)
+        self.engine.run(self.name, "nginx:local", self.network, command, self.binds)
         until(self.listening, "Nginx to listen")
 
     @property
