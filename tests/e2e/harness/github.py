@@ -41,11 +41,11 @@ class GitHub:
         self.url = url
         self.secret = secret
 
-    def send(self, event, payload, signature=None):
-        """Delivers and returns (status, text)."""
+    def send(self, event, payload, signature=None, delivery=None):
+        """Delivers and returns (status, text). A redelivery has the id `delivery` of the first."""
         body = json.dumps(payload).encode()
         headers = {"Content-Type": "application/json", "User-Agent": "GitHub-Hookshot/e2e", "X-GitHub-Event": event,
-                   "X-GitHub-Delivery": str(uuid.uuid4()), "X-GitHub-Hook-ID": "1",
+                   "X-GitHub-Delivery": delivery or str(uuid.uuid4()), "X-GitHub-Hook-ID": "1",
                    "X-Hub-Signature-256": signature or "sha256=" + hmac.new(self.secret.encode(), body, hashlib.sha256).hexdigest()}
         request = urllib.request.Request(self.url, body, headers, method="POST")
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
