@@ -103,7 +103,7 @@ void check_marker_port(const std::vector<ServiceFile>& files, const NginxSetting
 LoadResult load(const fs::path& agent_yaml) {
   LoadResult result;
   auto& diagnostics = result.diagnostics;
-  auto text = read_text(agent_yaml.string(), diagnostics);
+  auto text = read_text(agent_yaml.string(), diagnostics, "check the path, or pass --config");
   if (!text) return result;
   Place services_place;
   auto agent = parse_agent(agent_yaml.string(), *text, diagnostics, services_place);

@@ -279,14 +279,15 @@ std::unique_ptr<Document> Document::parse(const std::string& file, const std::st
   return document;
 }
 
-std::optional<std::string> read_text(const std::string& file, Diagnostics& diagnostics) {
+std::optional<std::string> read_text(const std::string& file, Diagnostics& diagnostics,
+                                     const std::string& missing_hint) {
   auto refuse = [&](std::string message, std::string hint) {
     diagnostics.add({file, 0, 0, "", std::move(message), std::move(hint)});
     return std::nullopt;
   };
   std::error_code problem;
   auto status = std::filesystem::status(file, problem);
-  if (status.type() == std::filesystem::file_type::not_found) return refuse("there is no such file", "check the path");
+  if (status.type() == std::filesystem::file_type::not_found) return refuse("there is no such file", missing_hint);
   if (problem) return refuse("cannot be read: " + problem.message(), "check its permissions and those of its folder");
   if (!std::filesystem::is_regular_file(status)) return refuse("is not a regular file", "");
   std::ifstream in(file, std::ios::binary);

@@ -42,6 +42,7 @@ class Document {
 };
 
 /// The file's text; nullopt and a diagnostic where it is missing, unreadable, not a regular file or larger than 1 MiB.
-std::optional<std::string> read_text(const std::string& file, Diagnostics& diagnostics);
+std::optional<std::string> read_text(const std::string& file, Diagnostics& diagnostics,
+                                     const std::string& missing_hint = "check the path");
 
 }  // namespace deploy::config

@@ -6,6 +6,7 @@
 #include "agent/engine/build_context.hpp"
 #include "agent/engine/build_trace.hpp"
 #include "agent/engine/docker_client.hpp"
+#include "agent/engine/image_errors.hpp"
 #include "agent/engine/json_lines.hpp"
 #include "agent/engine/pull_progress.hpp"
 #include "agent/engine/reference.hpp"
@@ -52,13 +53,12 @@ class BuildProgress {
     }
   }
 
-  /// The error's message, ending with what the failing command wrote last.
-  std::string failure() const {
-    std::string message = error;
+  /// What the failing command wrote last, to follow the error's message; empty where it is no command that failed.
+  std::string last_output() const {
     const auto output = log_.failed_output();
-    if (!output.empty()) message += "; it wrote last:";
-    for (const auto& line : output) message += "\n  " + line;
-    return message;
+    std::string text = output.empty() ? "" : "; it wrote last:";
+    for (const auto& line : output) text += "\n  " + line;
+    return text;
   }
 
   void finish() { log_.finish(); }
@@ -80,7 +80,8 @@ Task<std::string> DockerClient::build(ports::BuildRequest request, ports::OnLog 
   call.method = "POST";
   call.path = build_path(request);
   call.deadline = 1h;  // until the first progress, which may be after the whole upload
-  auto plan = [tree = request.context, dockerfile = request.dockerfile, what] {
+  const std::string dockerfile = request.dockerfile;
+  auto plan = [tree = request.context, dockerfile, what] {
     try {
       return context_entries(*tree, dockerfile);
     } catch (const Error& error) {
@@ -96,10 +97,12 @@ Task<std::string> DockerClient::build(ports::BuildRequest request, ports::OnLog 
   co_await engine_.stream(std::move(call), body, on_part);
   lines.finish();
   progress.finish();
-  if (!progress.error.empty()) {
-    throw Error(kind_of_answer(500, progress.error), what + ": " + progress.failure());
+  if (!progress.error.empty()) throw build_error(what, dockerfile, progress.error, progress.last_output());
+  if (progress.image_id.empty()) {
+    throw Error(ErrorKind::failed, what +
+                                       ": the engine ended the build without an image; look at Docker's own log "
+                                       "(journalctl -u docker) and try again");
   }
-  if (progress.image_id.empty()) throw Error(ErrorKind::failed, what + ": the engine ended the build without an image");
   co_return progress.image_id;
 }
 
@@ -125,12 +128,15 @@ Task<ports::Image> DockerClient::pull(std::string reference, ports::OnLog on_log
   lines.finish();
   if (!failure.empty()) throw pull_error(to_string(wanted), 500, failure);
   auto image = co_await inspect_image(to_string(wanted));
-  if (!image)
-    throw Error(ErrorKind::not_found, "pull " + to_string(wanted) + ": the image was removed right after it came");
+  if (!image) {
+    throw Error(ErrorKind::not_found,
+                "pull " + to_string(wanted) + ": the image was removed right after it came; roll out again");
+  }
   co_return std::move(*image);
 }
 
 Task<std::optional<ports::Image>> DockerClient::inspect_image(std::string reference) {
+  parse_reference(reference);  // says what is wrong with a name better than the engine; an id passes, too
   EngineCall call;
   call.what = "inspect image " + reference;
   call.path = image_path(reference, "/json");

@@ -67,8 +67,8 @@ http::Connector connector_for(const std::string& endpoint) {
     return http::unix_connector(std::string(text.substr(unix_scheme.size())));
   }
   if (text.starts_with(tcp_scheme)) return tcp_connector_for(endpoint, text.substr(tcp_scheme.size()));
-  throw Error(ErrorKind::invalid,
-              "the engine's address \"" + endpoint + "\" is neither unix:///path nor tcp://host:port");
+  throw Error(ErrorKind::invalid, "the engine's address \"" + endpoint +
+                                      "\" is neither unix:///path nor tcp://host:port; correct `engine` in agent.yaml");
 }
 
 ErrorKind kind_of_answer(int status, std::string_view message) {
@@ -101,12 +101,13 @@ Task<ports::EngineVersion> EngineConnection::version() {
     rethrow(call, error);
   }
   if (answer.status != 200) {
-    throw Error(ErrorKind::failed,
-                "what answers at " + endpoint_ + " is no Docker Engine: " + message_from(answer.body));
+    throw Error(ErrorKind::failed, "what answers at " + endpoint_ + " is no Docker Engine: " +
+                                       message_from(answer.body) + "; correct `engine` in agent.yaml");
   }
   const auto value = Json::parse(answer.body, nullptr, false);
   if (!value.is_object() || !value.contains("ApiVersion")) {
-    throw Error(ErrorKind::failed, "what answers at " + endpoint_ + " is no Docker Engine: its version is no JSON");
+    throw Error(ErrorKind::failed, "what answers at " + endpoint_ +
+                                       " is no Docker Engine: its version is no JSON; correct `engine` in agent.yaml");
   }
   ports::EngineVersion found;
   found.engine = value.value("Version", "");

@@ -6,7 +6,6 @@
 #include <string>
 #include <utility>
 
-#include "agent/base/error.hpp"
 #include "agent/engine/docker_json.hpp"
 #include "agent/ports/container_engine.hpp"
 
@@ -21,9 +20,5 @@ class PullProgress {
   ports::OnLog on_log_;
   std::map<std::string, bool> layers_;  // id -> complete
 };
-
-/// The error of a pull that failed with this status and message: a registry that cannot be reached may answer later,
-/// which the engine's status (500) does not say.
-Error pull_error(const std::string& reference, int status, const std::string& message);
 
 }  // namespace deploy::engine

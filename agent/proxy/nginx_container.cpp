@@ -55,7 +55,10 @@ Task<NginxContainer::Test> NginxContainer::test(std::string id, std::string mast
   auto result = co_await engine_.exec(id, argv, exec_deadline);
   // 126 and 127 are the engine's: the program cannot be run, or is not there.
   if (result.exit_code == 126 || result.exit_code == 127) {
-    throw Error(ErrorKind::failed, fmt::format("cannot run nginx -t in container {}: {}", name_, trim(result.output)));
+    throw Error(ErrorKind::failed,
+                fmt::format("cannot run nginx -t in container {}: {}; it must have the program nginx "
+                            "in its PATH",
+                            name_, trim(result.output)));
   }
   Test test{result.exit_code == 0, std::move(result.output)};
   co_return test;

@@ -1,5 +1,6 @@
 #include "agent/source/git_mirror.hpp"
 
+#include <csignal>
 #include <cstdlib>
 #include <optional>
 #include <utility>
@@ -57,18 +58,17 @@ void check_key(const domain::GitSource& source) {
 }
 
 std::string known_hosts_for(const domain::GitSource& source, const GitUrl& url) {
-  const std::string scan = keyscan_command(url.host, url.port);
   if (source.ssh_known_hosts.empty()) {
-    throw about(
-        source.url, ErrorKind::invalid,
-        "ssh needs the server's host key; run: " + scan +
-            " > /etc/deployctl/known_hosts, compare it with what the server's operator publishes, and name the file in "
-            "source.git.ssh_known_hosts");
+    throw about(source.url, ErrorKind::invalid,
+                "ssh needs the server's host key; " +
+                    known_hosts_advice("/etc/deployctl/known_hosts", url.host, url.port) +
+                    "; then name the file in source.git.ssh_known_hosts");
   }
   try {
     return read_file(source.ssh_known_hosts, kKnownHostsBytesMax);
   } catch (const Error& error) {
-    throw about(source.url, ErrorKind::invalid, error.message() + "; run: " + scan + " > " + source.ssh_known_hosts);
+    throw about(source.url, ErrorKind::invalid,
+                error.message() + "; " + known_hosts_advice(source.ssh_known_hosts, url.host, url.port));
   }
 }
 
@@ -137,9 +137,13 @@ class LineReader {
 };
 
 Error child_died(const FetchJob& job, const ports::ProcessResult& result) {
+  const auto said = trim(result.error_output);
+  const bool killed = result.exit_code == 128 + SIGKILL;
   return about(job.url, ErrorKind::failed,
                "the fetching process ended with code " + std::to_string(result.exit_code) +
-                   " and said: " + std::string(trim(result.error_output)));
+                   " and said: " + std::string(said.empty() ? "nothing" : said) +
+                   (killed ? "; the kernel does that when memory is short (dmesg tells): free some and try again"
+                           : "; try again, and report it as a fault of deployctl if it stays so"));
 }
 
 }  // namespace

@@ -111,14 +111,16 @@ class MirrorTree : public ports::SourceTree {
 
   void add(const git_tree* tree, const std::string& prefix, int depth) {
     if (depth > kDepthMax) {
-      throw Error(ErrorKind::invalid, "the commit's folders are nested more than 128 deep; this is not built");
+      throw Error(ErrorKind::invalid,
+                  "the commit's folders are nested more than 128 deep; set source.git.context to a folder further in");
     }
     const std::size_t count = git_tree_entrycount(tree);
     for (std::size_t i = 0; i < count; ++i) {
       const git_tree_entry* const entry = git_tree_entry_byindex(tree, i);
       const std::string name = git_tree_entry_name(entry);
       if (!is_safe_name(name)) {
-        throw Error(ErrorKind::invalid, "the commit holds a file called \"" + prefix + name + "\"; this is not built");
+        throw Error(ErrorKind::invalid, "the commit holds a file called \"" + prefix + name +
+                                            "\", which cannot stand in a build context; rename it");
       }
       switch (git_tree_entry_filemode_raw(entry) & 0170000U) {
         case 0040000:

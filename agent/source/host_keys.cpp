@@ -49,8 +49,8 @@ HostKeyMatch check_host_key(const std::string& known_hosts, const std::string& h
   if (!hosts) throw Error(ErrorKind::failed, "cannot check a host key: libssh2 is out of memory");
   const int read = libssh2_knownhost_readfile(hosts.get(), known_hosts.c_str(), LIBSSH2_KNOWNHOST_FILE_OPENSSH);
   if (read < 0) {
-    throw Error(ErrorKind::invalid,
-                "cannot read " + known_hosts + ": it is not a known_hosts file that libssh2 understands");
+    throw Error(ErrorKind::invalid, known_hosts + " is not a known_hosts file that libssh2 understands; " +
+                                        known_hosts_advice(known_hosts, host, port));
   }
   const int outcome =
       libssh2_knownhost_checkp(hosts.get(), host.c_str(), port == 0 ? kSshPort : port, key.data(), key.size(),
@@ -79,6 +79,11 @@ std::string fingerprint(std::string_view key) {
 std::string keyscan_command(const std::string& host, std::uint16_t port) {
   if (port == 0 || port == kSshPort) return "ssh-keyscan " + host;
   return "ssh-keyscan -p " + std::to_string(port) + " " + host;
+}
+
+std::string known_hosts_advice(const std::string& known_hosts, const std::string& host, std::uint16_t port) {
+  return "run: " + keyscan_command(host, port) + " > " + known_hosts + ", and compare what ssh-keygen -lf " +
+         known_hosts + " prints with the fingerprints that the server's operator publishes";
 }
 
 }  // namespace deploy::source

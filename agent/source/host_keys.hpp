@@ -23,4 +23,7 @@ std::string fingerprint(std::string_view key);
 /// The command that asks a server for its keys: "ssh-keyscan [-p port] host".
 std::string keyscan_command(const std::string& host, std::uint16_t port);
 
+/// How a person makes the file `known_hosts` for this host, and does not just trust what it gets.
+std::string known_hosts_advice(const std::string& known_hosts, const std::string& host, std::uint16_t port);
+
 }  // namespace deploy::source

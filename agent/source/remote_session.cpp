@@ -215,6 +215,10 @@ Error RemoteSession::server_answer(const std::string& reason) const {
                                          " redirects to another address, which is not followed; set source.git.url to "
                                          "the repository's present address");
   }
+  if (contains(reason, "loading known_hosts")) {
+    return about(ErrorKind::invalid, job_.ssh_known_hosts + " is not a known_hosts file that libssh2 understands; " +
+                                         known_hosts_advice(job_.ssh_known_hosts, url_.host, url_.port));
+  }
   if (contains(reason, "exchange encryption keys")) {
     return about(ErrorKind::invalid,
                  fmt::format("{} and libssh2 {} have no kind of key or cipher in common that fits {}; run: "

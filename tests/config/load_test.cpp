@@ -56,7 +56,8 @@ TEST_CASE("load reads agent.yaml and the services in the order of their files") 
 
 TEST_CASE("files that are missing or unreadable are errors like others") {
   TemporaryFolder folder;
-  CHECK(load_errors(folder) == "DIR/agent.yaml: error: there is no such file\n  hint: check the path\n");
+  CHECK(load_errors(folder) ==
+        "DIR/agent.yaml: error: there is no such file\n  hint: check the path, or pass --config\n");
   folder.write("agent.yaml", "services: nowhere\n" + least_agent);
   CHECK(load_errors(folder) ==
         "DIR/agent.yaml:1:11: error: the services folder DIR/nowhere cannot be read: No such file or directory\n"

@@ -352,7 +352,8 @@ TEST_CASE("real engine: an image is pulled from a registry") {
   const auto unknown = error_of([&] { run(engine.pull(repository + ":nope", [](std::string_view) {})); });
   CHECK(unknown.kind() == ErrorKind::not_found);
   CHECK(unknown.message() == "pull " + repository + ":nope: manifest for " + repository +
-                                 ":nope not found: manifest unknown: manifest unknown");
+                                 ":nope not found: manifest unknown: manifest unknown; check the image's name and "
+                                 "tag, and that it was pushed");
   run(engine.remove_image(pinned));
 }
 
@@ -361,7 +362,8 @@ TEST_CASE("real engine: a registry that does not answer is said to be so") {
   const auto error = error_of([&] { run(world.engine().pull("127.0.0.1:1/app:1", [](std::string_view) {})); });
   CHECK(error.kind() == ErrorKind::unreachable);
   CHECK_THAT(error.message(), StartsWith("pull 127.0.0.1:1/app:1: the registry does not answer: "));
-  CHECK_THAT(error.message(), EndsWith("connection refused"));
+  CHECK_THAT(error.message(), EndsWith("connection refused; check its address, that it runs, and that Docker on this "
+                                       "host reaches it: docker pull 127.0.0.1:1/app:1"));
   CHECK(error_of([&] { run(world.engine().pull("a b", [](std::string_view) {})); }).kind() == ErrorKind::invalid);
 }
 

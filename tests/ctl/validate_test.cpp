@@ -86,6 +86,6 @@ TEST_CASE("a configuration that is not there is exit code 2") {
   const std::string missing = folder / "agent.yaml";
   const auto ran = deployctl({"validate", "--config", missing});
   CHECK(ran.code == 2);
-  CHECK(ran.err == missing + ": error: there is no such file\n  hint: check the path\ndeployctl: " + missing +
-                       " is not valid: 1 error\n");
+  CHECK(ran.err == missing + ": error: there is no such file\n  hint: check the path, or pass --config\ndeployctl: " +
+                       missing + " is not valid: 1 error\n");
 }

@@ -167,7 +167,7 @@ class BadConfiguration(Folder):
         (self.folder / "agent.yaml").unlink()
         self.assert_refused(1, 
             "DIR/agent.yaml: error: there is no such file\n"
-            "  hint: check the path\n")
+            "  hint: check the path, or pass --config\n")
 
     def test_a_folder_of_services_that_does_not_exist(self):
         shutil.rmtree(self.folder / "deploy.d")

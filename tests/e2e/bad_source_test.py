@@ -32,13 +32,28 @@ class BadBuild(BadInputCase):
     def test_a_dockerfile_with_an_unknown_instruction(self):
         self.break_the_repository("Dockerfile", "FROM busybox:local\nRUNN true\n")
         self.assert_rolled_back(
-            "build deployctl/frontend:frontend-COMMIT-CONFIG: DOCKERFILE: dockerfile parse error line 2: unknown instruction: "
-            "RUNN")
+            "build deployctl/frontend:frontend-COMMIT-CONFIG: Dockerfile:2: unknown instruction: RUNN; correct that line and push "
+            "again")
 
     def test_a_base_image_that_cannot_be_pulled(self):
         self.break_the_repository("Dockerfile", "FROM 127.0.0.1:5000/demo/no-such-base:1\n")
         self.assert_rolled_back(
-            "build deployctl/frontend:frontend-COMMIT-CONFIG: DOCKERFILE: 127.0.0.1:5000/demo/no-such-base:1: not found")
+            "build deployctl/frontend:frontend-COMMIT-CONFIG: 127.0.0.1:5000/demo/no-such-base:1: not found; check the name "
+            "after FROM in Dockerfile, and that the image was pushed")
+
+    def test_a_file_to_copy_that_is_not_there(self):
+        self.break_the_repository("Dockerfile", "FROM busybox:local\nCOPY dist /srv\n")
+        self.assert_rolled_back(
+            'build deployctl/frontend:frontend-COMMIT-CONFIG: the build context has no "/dist"; what Dockerfile copies must be '
+            "committed, inside source.git.context, and not left out by .dockerignore",
+            log=["[1/2] FROM docker.io/library/busybox:local", "[2/2] COPY dist /srv"])
+
+    def test_a_stage_that_does_not_exist(self):
+        self.with_settings(source={"git": {"url": self.repo.url, "target": "prod"}})
+        self.repo.commit("Give the build something to do")
+        self.assert_rolled_back(
+            "build deployctl/frontend:frontend-COMMIT-CONFIG: target stage prod could not be found; set source.git.target to a "
+            "stage that Dockerfile has")
 
 
 class BadRemote(BadInputCase):
@@ -136,7 +151,8 @@ class BadSsh(BadInputCase):
         self.with_key(self.key, HOST / "ssh" / "nowhere")
         self.assert_cannot_fetch(
             "cannot read /run/demo/ssh/nowhere: No such file or directory; run: ssh-keyscan -p PORT 127.0.0.1 > "
-            "/run/demo/ssh/nowhere")
+            "/run/demo/ssh/nowhere, and compare what ssh-keygen -lf /run/demo/ssh/nowhere prints with the fingerprints that the "
+            "server's operator publishes")
 
     def test_a_repository_that_the_server_does_not_have(self):
         url = self.server.url(HOST / "git" / "nowhere.git")
@@ -156,18 +172,18 @@ class BadImage(BadInputCase):
         self.with_settings(source={"image": "127.0.0.1:1/demo/frontend:latest"})
         self.assert_rolled_back(
             'pull 127.0.0.1:1/demo/frontend:latest: the registry does not answer: Get "http://127.0.0.1:1/v2/": dial tcp '
-            "127.0.0.1:1: connect: connection refused")
+            "127.0.0.1:1: connect: connection refused; check its address, that it runs, and that Docker on this host reaches it: "
+            "docker pull 127.0.0.1:1/demo/frontend:latest")
 
     def test_an_image_that_does_not_exist(self):
         self.with_settings(source={"image": "127.0.0.1:5000/demo/nothing:latest"})
         self.assert_rolled_back(
             "pull 127.0.0.1:5000/demo/nothing:latest: manifest for 127.0.0.1:5000/demo/nothing:latest not found: manifest "
-            "unknown: manifest unknown")
+            "unknown: manifest unknown; check the image's name and tag, and that it was pushed")
 
     def test_a_reference_that_is_none(self):
         self.assert_rolled_back(
-            "inspect image Not An Image: no such image: Not An Image: invalid reference format: repository name must be "
-            "lowercase",
+            '"Not An Image" is not an image reference; write it as repository:tag or repository@sha256:digest',
             command=("rollout", "frontend", "--image", "Not An Image"))
 
 

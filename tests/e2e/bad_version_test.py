@@ -96,7 +96,8 @@ class LostImage(BadInputCase):
         self.addCleanup(registry.start)
         self.assert_rolled_back(
             "pull 127.0.0.1:5000/demo/frontend@sha256:DIGEST: the registry does not answer: Get "
-            '"http://127.0.0.1:5000/v2/": dial tcp 127.0.0.1:5000: connect: connection refused',
+            '"http://127.0.0.1:5000/v2/": dial tcp 127.0.0.1:5000: connect: connection refused; check its address, that it runs, '
+            "and that Docker on this host reaches it: docker pull 127.0.0.1:5000/demo/frontend@sha256:DIGEST",
             command=("rollback", "frontend"))
 
 

@@ -162,8 +162,8 @@ TEST_CASE("an engine's address is a unix socket or a TCP port") {
   CHECK(connector_for("tcp://127.0.0.1:2375").name == "127.0.0.1:2375");
   for (const auto* address : {"/run/docker.sock", "unix://run", "http://x:1", "", "ssh://host"}) {
     const auto error = error_of([&] { connector_for(address); });
-    CHECK(error.message() ==
-          "the engine's address \"" + std::string(address) + "\" is neither unix:///path nor tcp://host:port");
+    CHECK(error.message() == "the engine's address \"" + std::string(address) +
+                                 "\" is neither unix:///path nor tcp://host:port; correct `engine` in agent.yaml");
   }
   for (const auto* address :
        {"tcp://host", "tcp://host:", "tcp://:1", "tcp://host:0", "tcp://host:70000", "tcp://host:1x"}) {

@@ -172,15 +172,5 @@ TEST_CASE("pull progress: a line a layer") {
   CHECK(log == Lines{"Pulling from team/app", "layer 1 of 1: aa", "layer 2 of 2: bb", "Digest: sha256:1"});
 }
 
-TEST_CASE("pull errors: what may work later is told from what will not") {
-  const auto unreachable = pull_error("r:1/a:1", 500, "Get \"http://r:1/v2/\": dial tcp: connect: connection refused");
-  CHECK(unreachable.kind() == ErrorKind::unreachable);
-  CHECK(unreachable.message() ==
-        "pull r:1/a:1: the registry does not answer: Get \"http://r:1/v2/\": dial tcp: connect: connection refused");
-  CHECK(pull_error("a:1", 404, "manifest for a:1 not found: manifest unknown").kind() == ErrorKind::not_found);
-  CHECK(pull_error("a:1", 500, "write /x: no space left on device").kind() == ErrorKind::disk_full);
-  CHECK(pull_error("a:1", 500, "unauthorized: authentication required").kind() == ErrorKind::failed);
-}
-
 }  // namespace
 }  // namespace deploy::engine

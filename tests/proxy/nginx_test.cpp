@@ -191,6 +191,14 @@ TEST_CASE("a container that is missing, stopped or not Nginx is refused with wha
   }
 }
 
+TEST_CASE("a container whose nginx cannot be run is refused with what to do") {
+  NginxWorld world;
+  world.engine.exec_answer = ports::ExecResult{127, "exec: \"nginx\": executable file not found in $PATH\n"};
+  CHECK(world.error_of_apply({}).message() ==
+        "cannot run nginx -t in container nginx: exec: \"nginx\": executable file not found in $PATH; it must have the "
+        "program nginx in its PATH");
+}
+
 TEST_CASE("a container that is still starting Nginx is waited for") {
   NginxWorld world;
   world.engine.boots_until = milliseconds(900);

@@ -41,6 +41,7 @@ class SimulatedNginx : public tests::NullEngine {
   Duration new_after = std::chrono::milliseconds(30);   // new answers begin
   Duration old_until = std::chrono::milliseconds(105);  // and old ones end
   Duration boots_until{0};
+  std::optional<ports::ExecResult> exec_answer;  // in place of what Nginx says
   std::vector<ports::ProcessEntry> processes_now;
 
   // What happened.
@@ -77,6 +78,7 @@ class SimulatedNginx : public tests::NullEngine {
     std::string line;
     for (const auto& word : argv) line += (line.empty() ? "" : " ") + word;
     calls.push_back(line);
+    if (exec_answer) co_return *exec_answer;
     ports::ExecResult result;
     if (line == "nginx -v") {
       result.output = version_line + "\n";

@@ -45,6 +45,24 @@ Task<void> ignore_outcome(Task<ProcessOutcome> work) { co_await std::move(work);
 
 }  // namespace
 
+TEST_CASE("a child that dies says what it said") {
+  const TempDir folder;
+  const TestRepo repo(folder / "repo");
+  const std::string program = folder / "dies";
+  const auto message_of = [&](const std::string& script) {
+    std::ofstream(program) << "#!/bin/sh\n" + script + " $$\n";
+    std::filesystem::permissions(program, std::filesystem::perms::owner_all);
+    MirrorUnderTest mirror(folder / "state", 20s, program);
+    return error_of([&] { mirror.fetch(repo.source()); }).message();
+  };
+  const std::string ended = "cannot fetch " + repo.source().url + ": the fetching process ended with code ";
+  const std::string again = "; try again, and report it as a fault of deployctl if it stays so";
+  CHECK(message_of("echo 'it hurts' >&2; kill -SEGV") == ended + "139 and said: it hurts" + again);
+  CHECK(message_of("kill -KILL") == ended +
+                                        "137 and said: nothing; the kernel does that when memory is short (dmesg "
+                                        "tells): free some and try again");
+}
+
 TEST_CASE("a job and its answers are what the other end reads") {
   const FetchJob job{"git@h:a", "/m \"x\"", "/k", "/h", "to\nken"};
   const std::string line = to_line(job);

@@ -89,15 +89,23 @@ TEST_CASE_METHOD(SshFixture, "ssh: a host with another key than the known one") 
 TEST_CASE_METHOD(SshFixture, "ssh: no known_hosts file") {
   SECTION("not there") {
     fs::remove(known_hosts);
-    CHECK(refusal() ==
-          "cannot read " + known_hosts + ": No such file or directory; run: " + keyscan() + " > " + known_hosts);
+    CHECK(refusal() == "cannot read " + known_hosts + ": No such file or directory; run: " + keyscan() + " > " +
+                           known_hosts + ", and compare what ssh-keygen -lf " + known_hosts +
+                           " prints with the fingerprints that the server's operator publishes");
   }
   SECTION("not named") {
     source.ssh_known_hosts.clear();
-    CHECK(refusal() ==
-          "ssh needs the server's host key; run: " + keyscan() +
-              " > /etc/deployctl/known_hosts, compare it with what the server's operator publishes, and name the "
-              "file in source.git.ssh_known_hosts");
+    CHECK(
+        refusal() ==
+        "ssh needs the server's host key; run: " + keyscan() +
+            " > /etc/deployctl/known_hosts, and compare what ssh-keygen -lf /etc/deployctl/known_hosts prints with the "
+            "fingerprints that the server's operator publishes; then name the file in source.git.ssh_known_hosts");
+  }
+  SECTION("something else") {
+    write_known_hosts("this is not\na list of keys\n");
+    CHECK(refusal() == known_hosts + " is not a known_hosts file that libssh2 understands; run: " + keyscan() + " > " +
+                           known_hosts + ", and compare what ssh-keygen -lf " + known_hosts +
+                           " prints with the fingerprints that the server's operator publishes");
   }
 }
 
