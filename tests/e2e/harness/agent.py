@@ -26,11 +26,12 @@ class Agent:
         self.services.mkdir(parents=True, exist_ok=True)
         self.config.write_text(json.dumps(settings, indent=2) + "\n")
 
-    def start(self, seconds=20):
+    def start(self, seconds=20, launcher=()):
+        """`launcher` stands before deployd's own arguments and becomes deployd."""
         environment = {**os.environ, "GITHUB_WEBHOOK_SECRET": SECRET}
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([self.programs / "deployd", "--config", self.config], env=environment,
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen([*launcher, self.programs / "deployd", "--config", self.config],
+                                            env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         until(self._answers, "deployd to answer on its socket", seconds)
 
     def stop(self, seconds=30):

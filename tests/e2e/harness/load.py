@@ -20,6 +20,7 @@ class Load:
         self.folder.mkdir(parents=True)
         self.report_file = self.folder / "report.json"
         self.arguments = list(arguments)
+        self.process = None  # of a container, the engine has it
 
     def snapshot(self):
         """The report so far."""
@@ -27,6 +28,12 @@ class Load:
         self._signal(signal.SIGUSR1)
         until(lambda: self._stamp() != before, f"a report of the load {self.name}", 10, 0.01)
         return json.loads(self.report_file.read_text())
+
+    def end(self):
+        """Ends it without a report, where it runs."""
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
 
     def _stamp(self):
         try:

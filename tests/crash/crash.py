@@ -1,0 +1,163 @@
+"""./dev crash: kill -9 of deployd before and after every durable write and side effect of real rollouts, under load."""
+
+import argparse
+import collections
+import pathlib
+import random
+import sys
+import time
+
+sys.path[:0] = [str(pathlib.Path(__file__).parent), str(pathlib.Path(__file__).parents[1] / "e2e")]
+
+from rounds import CRASHES, LLM, REFUSED, TWO, UNHEALTHY, WORKS, Host, run_round  # noqa: E402
+
+RECOVERY_BOUNDARIES = 60  # of a restarted deployd; a random second kill is at one of them
+TRIES = 3  # what runs beside each other does not always come in the same order
+
+
+def keyed(boundaries):
+    """Each boundary with how often it had come before, so that a name stands for one point of the rollout."""
+    seen = collections.Counter()
+    keys = []
+    for boundary in boundaries:
+        seen[boundary] += 1
+        keys.append((boundary, seen[boundary]))
+    return keys
+
+
+def without_checkpoints(boundaries):
+    """SQLite moves its log into the database every thousand pages, wherever a rollout is then."""
+    checkpoint = [boundary.endswith(" state/state.db") for boundary in boundaries]
+    follows = [*checkpoint[1:], False]  # the log is synced once more before that
+    return [boundary for boundary, is_one, before_one in zip(boundaries, checkpoint, follows)
+            if not is_one and not (before_one and boundary.startswith("after sync"))]
+
+
+def shared(boundaries, others):
+    """How many of the first boundaries are those of another rollout: up to the last request to the engine that both make. What
+    happens beside each other, like a fetch and its log, does not always come in the same order."""
+    def requests(listed):
+        return [(at, boundary) for at, boundary in enumerate(listed, 1) if boundary.startswith(("after POST", "after DELETE"))]
+
+    same = 0
+    for (at, boundary), (_, other) in zip(requests(boundaries), requests(others)):
+        if boundary != other:
+            break
+        same = at
+    return same
+
+
+def same_world(boundaries):
+    """Positions of boundaries that need no kill of their own: after a file was written and before the next boundary nothing
+    changes that a restarted deployd could see. But the first sync stores the delivery, and its answer follows."""
+    first_sync = next((at for at, boundary in enumerate(boundaries) if boundary.startswith("after sync")), -1)
+    return {at for at, boundary in enumerate(boundaries[:-1])
+            if boundary.startswith("after ") and not boundary.startswith(("after POST", "after DELETE")) and at != first_sync}
+
+
+class Crash:
+    def __init__(self, host):
+        self.host = host
+        self.rounds = []
+        self.covered = []  # (title, figure) per scenario
+        self.missed = 0  # boundaries that were to be died at, and were not
+
+    def round(self, scenario, at, second=0):
+        done = run_round(self.host.get(), scenario, at, second)
+        self.rounds.append(done)
+        where = f"{at:4d} {done.boundaries[-1]}" if done.died else f"{at:4d} -" if at else "   - not killed"
+        if done.recovery:
+            where += f"; then {done.recovery[-1]}"
+        print(f"{len(self.rounds):4d}  {where:<90.90}  {scenario.phase}, {done.seconds:.1f} s, "
+              f"{done.recovered:.1f} s after the restart" + (f"  ** {done.failed} requests failed" if done.failed else ""),
+              flush=True)
+        for violation in done.violations:
+            print(f"      VIOLATION: {violation}", flush=True)
+        if done.violations:
+            print("      the last lines of deployd: " + "\n        ".join(["", *self._log()]), flush=True)
+            self.host.renew()
+        return done
+
+    def each(self, scenario, merge, after=()):
+        """One kill at each boundary of a scenario that it does not share with the boundaries `after`; returns all of its own."""
+        print(f"-- {scenario.name}", flush=True)
+        counted = without_checkpoints(self.round(scenario, 0).boundaries)
+        skipped = same_world(counted) if merge else set()
+        skipped |= set(range(shared(counted, after)))
+        wanted = {key: at for at, key in enumerate(keyed(counted)) if at not in skipped}
+        print(f"   {len(counted)} boundaries, {len(wanted)} of them to die at", flush=True)
+        reached = set()
+        for _ in range(TRIES):
+            for key, at in wanted.items():
+                if key in reached:
+                    continue
+                done = self.round(scenario, at + 1)
+                if done.died:
+                    reached.add(keyed(without_checkpoints(done.boundaries) or [""])[-1])
+        for key in wanted.keys() - reached:
+            print(f"   never died at {key[0]} ({key[1]})", flush=True)
+        self.covered.append((f"{scenario.name}: boundaries", f"{len(wanted.keys() & reached)} of {len(wanted)}"))
+        self.missed += len(wanted.keys() - reached)
+        return counted
+
+    def at_random(self, number, seed):
+        print(f"-- {number} random rounds, --seed {seed}", flush=True)
+        rng = random.Random(seed)
+        counts = {}
+        for _ in range(number):
+            scenario = rng.choice([WORKS, WORKS, LLM, TWO, TWO, CRASHES, UNHEALTHY, REFUSED])
+            if scenario not in counts:
+                counts[scenario] = len(self.round(scenario, 0).boundaries)
+            self.round(scenario, rng.randint(1, counts[scenario]), rng.choice([0, rng.randint(1, RECOVERY_BOUNDARIES)]))
+
+    def summary(self):
+        killed = [done for done in self.rounds if done.died]
+        violated = sum(1 for done in self.rounds if done.violations)
+        once = self.host.get().recorded_once()
+        print()
+        for title, value in [
+                ("rounds", len(self.rounds)),
+                ("kills of deployd", len(killed) + sum(1 for done in self.rounds if done.recovery)),
+                *self.covered,
+                ("rounds with a violation", violated),
+                ("pushes without exactly one outcome", len(once)),
+                ("requests", self.host.requests + self.host.get().requests()),
+                ("requests failed", sum(done.failed for done in self.rounds)),
+                ("longest from a restart to the rollout's end", f"{max((d.recovered for d in killed), default=0):.1f} s"),
+                ("time of a round", f"{sum(d.seconds for d in self.rounds) / max(1, len(self.rounds)):.1f} s")]:
+            print(f"  {title:<46} {value}")
+        for line in once:
+            print(f"VIOLATION: {line}")
+        return violated or once or self.missed
+
+    def _log(self):
+        return self.host.get().agent.log_text().splitlines()[-15:]
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./dev crash", description=__doc__)
+    parser.add_argument("--rounds", type=int, help="this many kills at random boundaries, every second one with a second "
+                        "kill while the restarted deployd recovers, in place of one kill at each boundary")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="of --rounds")
+    parser.add_argument("--at", type=int, help="one kill, at this boundary of a rollout of a version that works")
+    parser.add_argument("--merge", action="store_true", help="one kill where two boundaries see the same world")
+    arguments = parser.parse_args()
+    host = Host()
+    crash = Crash(host)
+    try:
+        if arguments.rounds:
+            crash.at_random(arguments.rounds, arguments.seed)
+        elif arguments.at:
+            crash.round(WORKS, arguments.at)
+        else:
+            works = crash.each(WORKS, arguments.merge)
+            for scenario in (CRASHES, REFUSED):
+                crash.each(scenario, arguments.merge, after=works)
+        failed = crash.summary()
+    finally:
+        host.close()
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,438 @@
+// Kills a running deployd at one exact point: a *boundary*, the moment before or after a durable write or a side
+// effect.
+//
+//     stopper --report FILE --engine SOCKET [--at N] --pid PID         follows a deployd that runs already
+//     stopper --report FILE --engine SOCKET [--at N] -- deployd ARG... becomes deployd and follows it from its first
+//     step
+//
+// It follows the program with ptrace, its threads and children included, and needs nothing of it: no hook, no special
+// build. Boundaries are counted from 1:
+//
+//     before write FILE        the first write to a file since it was last synced
+//     after sync FILE          fsync or fdatasync of a file or a folder returned
+//     before|after rename A B  also of link and unlink (where there is something to unlink)
+//     before|after POST /…     a request with POST, PUT or DELETE to the engine's socket is about to be sent, has been
+//     sent
+//
+// At boundary N the program gets SIGKILL: what comes "before" is then not done at all, what comes "after" is done and
+// the program has not learnt of it. Its children are let go. The report has a line per boundary, "NUMBER TAB BOUNDARY",
+// and ends with a line "killed" or, where the program or this one ended without that, "ended". SIGTERM ends this one
+// alone.
+#include <fcntl.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <climits>
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <set>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  std::string report;
+  std::string engine;
+  long at = 0;  // 0: only count
+  pid_t pid = 0;
+  pid_t victim = 0;  // 0: the program itself
+  std::vector<char*> command;
+};
+
+[[noreturn]] void die(const std::string& doing) {
+  std::cerr << "stopper: " << doing << ": " << std::generic_category().message(errno) << '\n';
+  std::_Exit(2);
+}
+
+// ---- the memory and the files of another process --------------------------------------------------------------------
+
+std::string read_memory(pid_t tid, std::uint64_t address, std::size_t bytes) {
+  std::string content(bytes, '\0');
+  const iovec local{content.data(), bytes};
+  const iovec remote{reinterpret_cast<void*>(address), bytes};  // NOLINT(performance-no-int-to-ptr): its address there
+  const ssize_t got = ::process_vm_readv(tid, &local, 1, &remote, 1, 0);
+  content.resize(got < 0 ? 0 : static_cast<std::size_t>(got));
+  return content;
+}
+
+/// A text that ends with a zero byte; a page at a time, because the next page may not be mapped.
+std::string read_text(pid_t tid, std::uint64_t address) {
+  constexpr std::uint64_t page = 4096;
+  std::string text;
+  while (text.size() < PATH_MAX) {
+    const std::string part = read_memory(tid, address, page - address % page);
+    const auto end = part.find('\0');
+    text += part.substr(0, end);
+    if (end != std::string::npos || part.empty()) break;
+    address += part.size();
+  }
+  return text;
+}
+
+std::string link_target(const fs::path& link) {
+  std::error_code failure;
+  const auto target = fs::read_symlink(link, failure);
+  return failure ? "" : target.string();
+}
+
+std::string file_of(pid_t tid, std::uint64_t fd) {
+  return link_target("/proc/" + std::to_string(tid) + "/fd/" + std::to_string(static_cast<int>(fd)));
+}
+
+/// A path as the process means it: relative to its folder, or to an open one.
+std::string path_of(pid_t tid, int folder_fd, std::uint64_t address) {
+  const fs::path path = read_text(tid, address);
+  if (path.is_absolute()) return path;
+  const std::string process = "/proc/" + std::to_string(tid);
+  const std::string folder = folder_fd == AT_FDCWD ? process + "/cwd" : process + "/fd/" + std::to_string(folder_fd);
+  return (fs::path(link_target(folder)) / path).lexically_normal();
+}
+
+pid_t process_of(pid_t tid) {
+  std::ifstream status("/proc/" + std::to_string(tid) + "/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("Tgid:")) return std::atoi(line.c_str() + 5);
+  }
+  return tid;
+}
+
+/// Is the descriptor of that process a unix socket that is connected to `path`?
+bool is_connected_to(pid_t tid, int fd, const std::string& path) {
+  const int process = static_cast<int>(::syscall(SYS_pidfd_open, process_of(tid), 0));
+  if (process < 0) return false;
+  const int copy = static_cast<int>(::syscall(SYS_pidfd_getfd, process, fd, 0));
+  ::close(process);
+  if (copy < 0) return false;
+  sockaddr_un peer{};
+  socklen_t size = sizeof peer;
+  const bool named = ::getpeername(copy, reinterpret_cast<sockaddr*>(&peer), &size) == 0 && peer.sun_family == AF_UNIX;
+  ::close(copy);
+  return named && fs::path(peer.sun_path).lexically_normal() == fs::path(path).lexically_normal();
+}
+
+// ---- which system calls are boundaries
+// --------------------------------------------------------------------------------
+
+/// What a system call is about to do, where that is a boundary.
+struct Effect {
+  std::string what;
+  bool before = false;
+  bool after = false;
+};
+
+class Observer {
+ public:
+  explicit Observer(std::string engine) : engine_(std::move(engine)) {}
+
+  Effect effect_of(pid_t tid, const __ptrace_syscall_info& call) {
+    const auto& args = call.entry.args;
+    switch (call.entry.nr) {
+      case SYS_write:
+        return write_or_send(tid, args[0], args[1], args[2]);
+      case SYS_pwrite64:
+        return write(tid, args[0]);
+      case SYS_writev:
+      case SYS_pwritev:
+        return write_vector(tid, args[0], args[1]);
+      case SYS_sendto:
+        return send(tid, args[0], read_memory(tid, args[1], std::min<std::uint64_t>(args[2], shown_bytes_max)));
+      case SYS_sendmsg:
+        return send_message(tid, args[0], args[1]);
+      case SYS_fsync:
+      case SYS_fdatasync:
+        return sync(tid, args[0]);
+      case SYS_rename:
+        return rename(path_of(tid, AT_FDCWD, args[0]), path_of(tid, AT_FDCWD, args[1]));
+      case SYS_renameat:
+      case SYS_renameat2:
+        return rename(path_of(tid, static_cast<int>(args[0]), args[1]),
+                      path_of(tid, static_cast<int>(args[2]), args[3]));
+      case SYS_link:
+        return {"link " + path_of(tid, AT_FDCWD, args[0]) + " " + path_of(tid, AT_FDCWD, args[1]), true, true};
+      case SYS_unlink:
+        return unlink(path_of(tid, AT_FDCWD, args[0]));
+      case SYS_unlinkat:
+        return unlink(path_of(tid, static_cast<int>(args[0]), args[1]));
+      default:
+        return {};
+    }
+  }
+
+ private:
+  static constexpr std::size_t shown_bytes_max = 400;
+
+  /// Only the first write since the last sync: what comes between that and the sync is one change to a reader.
+  Effect write(pid_t tid, std::uint64_t fd) {
+    if (fd <= STDERR_FILENO) return {};
+    const std::string file = file_of(tid, fd);
+    const bool regular = file.starts_with('/') && !file.starts_with("/memfd:") && !file.starts_with("/dev/") &&
+                         !file.starts_with("/proc/") && !file.ends_with(" (deleted)");
+    // SQLite's index of its log is made anew after a crash.
+    if (!regular || file.ends_with("-shm") || !unsynced_.insert(file).second) return {};
+    return {"write " + file, true, false};
+  }
+
+  Effect write_or_send(pid_t tid, std::uint64_t fd, std::uint64_t data, std::uint64_t bytes) {
+    if (file_of(tid, fd).starts_with("socket:")) {
+      return send(tid, fd, read_memory(tid, data, std::min<std::uint64_t>(bytes, shown_bytes_max)));
+    }
+    return write(tid, fd);
+  }
+
+  Effect write_vector(pid_t tid, std::uint64_t fd, std::uint64_t vector) {
+    if (file_of(tid, fd).starts_with("socket:")) return send(tid, fd, first_buffer(tid, vector));
+    return write(tid, fd);
+  }
+
+  Effect send_message(pid_t tid, std::uint64_t fd, std::uint64_t message) {
+    msghdr header{};
+    const std::string bytes = read_memory(tid, message, sizeof header);
+    if (bytes.size() != sizeof header) return {};
+    std::memcpy(&header, bytes.data(), sizeof header);
+    if (header.msg_iovlen == 0) return {};
+    return send(tid, fd, first_buffer(tid, reinterpret_cast<std::uint64_t>(header.msg_iov)));
+  }
+
+  static std::string first_buffer(pid_t tid, std::uint64_t vector) {
+    iovec buffer{};
+    const std::string bytes = read_memory(tid, vector, sizeof buffer);
+    if (bytes.size() != sizeof buffer) return "";
+    std::memcpy(&buffer, bytes.data(), sizeof buffer);
+    return read_memory(tid, reinterpret_cast<std::uint64_t>(buffer.iov_base),
+                       std::min(buffer.iov_len, shown_bytes_max));
+  }
+
+  /// Requests that only ask are no side effects.
+  Effect send(pid_t tid, std::uint64_t fd, const std::string& begin) {
+    const bool changes = begin.starts_with("POST ") || begin.starts_with("PUT ") || begin.starts_with("DELETE ");
+    if (!changes || !is_connected_to(tid, static_cast<int>(fd), engine_)) return {};
+    return {begin.substr(0, begin.find(" HTTP/")), true, true};
+  }
+
+  Effect sync(pid_t tid, std::uint64_t fd) {
+    const std::string file = file_of(tid, fd);
+    unsynced_.erase(file);
+    return {"sync " + file, false, true};
+  }
+
+  Effect rename(const std::string& from, const std::string& to) {
+    if (unsynced_.erase(from) != 0) unsynced_.insert(to);
+    return {"rename " + from + " " + to, true, true};
+  }
+
+  Effect unlink(const std::string& path) {
+    unsynced_.erase(path);
+    std::error_code ignored;
+    const bool present = fs::exists(fs::symlink_status(path, ignored));
+    return present ? Effect{"unlink " + path, true, true} : Effect{};
+  }
+
+  std::string engine_;
+  std::set<std::string> unsynced_;
+};
+
+// ---- following ------------------------------------------------------------------------------------------------------
+
+class Tracer {
+ public:
+  Tracer(const Options& options, pid_t program)
+      : program_(program),
+        victim_(options.victim),
+        at_(options.at),
+        observer_(options.engine),
+        report_(options.report) {
+    if (!report_) die("cannot write " + options.report);
+    // A stop of what we follow is a SIGCHLD. Blocked, neither is lost between two looks.
+    ::sigemptyset(&awaited_);
+    ::sigaddset(&awaited_, SIGCHLD);
+    ::sigaddset(&awaited_, SIGTERM);
+    ::sigprocmask(SIG_BLOCK, &awaited_, nullptr);
+  }
+
+  /// Takes hold of every thread that there is; each stops as soon as it can.
+  void seize() {
+    const fs::path tasks = "/proc/" + std::to_string(program_) + "/task";
+    for (bool more = true; more;) {
+      more = false;
+      for (const auto& entry : fs::directory_iterator(tasks)) {
+        const pid_t tid = std::stoi(entry.path().filename());
+        if (!seized_.insert(tid).second) continue;
+        more = true;
+        constexpr long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK;
+        if (::ptrace(PTRACE_SEIZE, tid, nullptr, options) != 0 ||
+            ::ptrace(PTRACE_INTERRUPT, tid, nullptr, nullptr) != 0) {
+          die("cannot trace " + std::to_string(tid));
+        }
+      }
+    }
+    report_ << "following " << ::getpid() << '\n' << std::flush;
+  }
+
+  void follow() {
+    for (;;) {
+      int status = 0;
+      const pid_t tid = ::waitpid(-1, &status, __WALL | WNOHANG);
+      if (tid < 0) break;
+      if (tid == 0) {
+        int signal = 0;
+        if (::sigwait(&awaited_, &signal) == 0 && signal == SIGTERM) break;
+      } else if (WIFSTOPPED(status)) {
+        if (!stopped(tid, status)) return;
+      } else {
+        pending_.erase(tid);
+        if (tid == program_) break;
+      }
+    }
+    report_ << "ended\n" << std::flush;
+  }
+
+ private:
+  /// False once the program was killed.
+  bool stopped(pid_t tid, int status) {
+    const int signal = WSTOPSIG(status);
+    const int event = status >> 16;
+    if (signal == (SIGTRAP | 0x80)) {
+      if (!system_call(tid)) return false;
+      resume(PTRACE_SYSCALL, tid, 0);
+    } else if (event == PTRACE_EVENT_STOP) {
+      const bool group_stop = signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
+      resume(group_stop ? PTRACE_LISTEN : PTRACE_SYSCALL, tid, 0);
+    } else {
+      resume(PTRACE_SYSCALL, tid, event == 0 ? signal : 0);
+    }
+    return true;
+  }
+
+  static void resume(__ptrace_request how, pid_t tid, int signal) {
+    ::ptrace(how, tid, nullptr, static_cast<long>(signal));  // fails where somebody else killed it: waitpid tells
+  }
+
+  bool system_call(pid_t tid) {
+    __ptrace_syscall_info call{};
+    if (::ptrace(PTRACE_GET_SYSCALL_INFO, tid, sizeof call, &call) <= 0) return true;
+    if (call.op == PTRACE_SYSCALL_INFO_ENTRY) {
+      const Effect effect = observer_.effect_of(tid, call);
+      if (effect.after) pending_[tid] = effect.what;
+      return !effect.before || boundary(tid, "before " + effect.what);
+    }
+    const auto pending = pending_.find(tid);
+    if (call.op != PTRACE_SYSCALL_INFO_EXIT || pending == pending_.end()) return true;
+    const std::string what = pending->second;
+    pending_.erase(pending);
+    return call.exit.is_error != 0 || boundary(tid, "after " + what);
+  }
+
+  bool boundary(pid_t tid, const std::string& what) {
+    const auto since = std::chrono::steady_clock::now() - started_;
+    report_ << std::chrono::duration_cast<std::chrono::milliseconds>(since).count() << '\t' << what << '\n'
+            << std::flush;
+    if (++number_ != at_) return true;
+    if (victim_ != 0) {
+      ::kill(victim_, SIGKILL);
+      return true;
+    }
+    const pid_t whose = process_of(tid);
+    ::kill(program_, SIGKILL);
+    if (whose != program_) ::kill(whose, SIGKILL);
+    // Its threads end first, then itself.
+    for (pid_t ended = 0; ended != program_;) {
+      int status = 0;
+      ended = ::waitpid(-1, &status, __WALL);
+      if (ended < 0 && errno != EINTR) break;
+      if (ended > 0 && WIFSTOPPED(status)) ::ptrace(PTRACE_DETACH, ended, nullptr, nullptr);  // of a child: it runs on
+    }
+    report_ << "killed\n" << std::flush;
+    return false;
+  }
+
+  pid_t program_;
+  pid_t victim_;
+  long at_;
+  Observer observer_;
+  std::ofstream report_;
+  sigset_t awaited_{};
+  std::set<pid_t> seized_;
+  std::map<pid_t, std::string> pending_;  // by thread: what "after" is said of when its system call returns
+  long number_ = 0;
+  std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+};
+
+/// Becomes the command, with a tracer that is nobody's child beside it. Whoever started us sees only the command.
+void become(const Options& options) {
+  std::array<int, 2> ready{};
+  if (::pipe2(ready.data(), O_CLOEXEC) != 0) die("pipe2");
+  const pid_t program = ::getpid();
+  const pid_t between = ::fork();
+  if (between < 0) die("fork");
+  if (between == 0) {
+    if (::fork() != 0) std::_Exit(0);
+    ::setsid();
+    Tracer tracer(options, program);
+    tracer.seize();
+    if (::write(ready[1], "", 1) != 1) die("write");
+    tracer.follow();
+    std::exit(0);
+  }
+  ::waitpid(between, nullptr, 0);
+  char byte = 0;
+  ::close(ready[1]);
+  while (::read(ready[0], &byte, 1) < 0 && errno == EINTR) {
+  }
+  ::execvp(options.command.front(), options.command.data());
+  die(std::string("cannot run ") + options.command.front());
+}
+
+Options parse(int argc, char** argv) {
+  Options options;
+  int next = 1;
+  for (; next + 1 < argc; next += 2) {
+    const std::string_view name = argv[next];
+    if (name == "--") break;
+    const char* const value = argv[next + 1];
+    if (name == "--report") options.report = value;
+    if (name == "--engine") options.engine = value;
+    if (name == "--at") options.at = std::atol(value);
+    if (name == "--pid") options.pid = std::atoi(value);
+    if (name == "--victim") options.victim = std::atoi(value);
+  }
+  if (next < argc && std::string_view(argv[next]) == "--") options.command.assign(argv + next + 1, argv + argc);
+  if (options.report.empty() || options.engine.empty() || (options.pid != 0) != options.command.empty()) {
+    std::cerr << "usage: stopper --report FILE --engine SOCKET [--at N [--victim PID]] (--pid PID | -- COMMAND...)\n";
+    std::exit(2);
+  }
+  options.command.push_back(nullptr);
+  return options;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const Options options = parse(argc, argv);
+  if (options.pid == 0) become(options);
+  Tracer tracer(options, options.pid);
+  tracer.seize();
+  tracer.follow();
+  return 0;
+}
