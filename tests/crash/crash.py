@@ -9,7 +9,7 @@ import time
 
 sys.path[:0] = [str(pathlib.Path(__file__).parent), str(pathlib.Path(__file__).parents[1] / "e2e")]
 
-from rounds import CRASHES, LLM, REFUSED, TWO, UNHEALTHY, WORKS, Host, run_round  # noqa: E402
+from rounds import ALL, CRASHES, REFUSED, WORKS, Host, Round, run_round  # noqa: E402
 
 RECOVERY_BOUNDARIES = 60  # of a restarted deployd; a random second kill is at one of them
 TRIES = 3  # what runs beside each other does not always come in the same order
@@ -63,13 +63,16 @@ class Crash:
         self.missed = 0  # boundaries that were to be died at, and were not
 
     def round(self, scenario, at, second=0):
-        done = run_round(self.host.get(), scenario, at, second)
+        try:
+            done = run_round(self.host.get(), scenario, at, second)
+        except (TimeoutError, RuntimeError, OSError) as error:
+            done = Round(scenario, violations=[f"the round could not go on: {error}"])
         self.rounds.append(done)
-        where = f"{at:4d} {done.boundaries[-1]}" if done.died else f"{at:4d} -" if at else "   - not killed"
+        where = f"--at {at} {done.boundaries[-1]}" if done.died else f"--at {at} was not reached" if at else "not killed"
         if done.recovery:
-            where += f"; then {done.recovery[-1]}"
-        print(f"{len(self.rounds):4d}  {where:<90.90}  {scenario.phase}, {done.seconds:.1f} s, "
-              f"{done.recovered:.1f} s after the restart" + (f"  ** {done.failed} requests failed" if done.failed else ""),
+            where += f"; --second {second} {done.recovery[-1]}"
+        print(f"{len(self.rounds):4d} {scenario.name:<9} {where:<100.100} {scenario.phase} {done.seconds:4.1f} s, "
+              f"{done.recovered:4.1f} s after the restart" + (f"  ** {done.failed} requests failed" if done.failed else ""),
               flush=True)
         for violation in done.violations:
             print(f"      VIOLATION: {violation}", flush=True)
@@ -80,7 +83,7 @@ class Crash:
 
     def each(self, scenario, merge, after=()):
         """One kill at each boundary of a scenario that it does not share with the boundaries `after`; returns all of its own."""
-        print(f"-- {scenario.name}", flush=True)
+        print(f"-- {scenario.title}", flush=True)
         counted = without_checkpoints(self.round(scenario, 0).boundaries)
         skipped = same_world(counted) if merge else set()
         skipped |= set(range(shared(counted, after)))
@@ -96,7 +99,7 @@ class Crash:
                     reached.add(keyed(without_checkpoints(done.boundaries) or [""])[-1])
         for key in wanted.keys() - reached:
             print(f"   never died at {key[0]} ({key[1]})", flush=True)
-        self.covered.append((f"{scenario.name}: boundaries", f"{len(wanted.keys() & reached)} of {len(wanted)}"))
+        self.covered.append((f"{scenario.title}: boundaries", f"{len(wanted.keys() & reached)} of {len(wanted)}"))
         self.missed += len(wanted.keys() - reached)
         return counted
 
@@ -105,7 +108,7 @@ class Crash:
         rng = random.Random(seed)
         counts = {}
         for _ in range(number):
-            scenario = rng.choice([WORKS, WORKS, LLM, TWO, TWO, CRASHES, UNHEALTHY, REFUSED])
+            scenario = rng.choice(list(ALL.values()))
             if scenario not in counts:
                 counts[scenario] = len(self.round(scenario, 0).boundaries)
             self.round(scenario, rng.randint(1, counts[scenario]), rng.choice([0, rng.randint(1, RECOVERY_BOUNDARIES)]))
@@ -113,7 +116,11 @@ class Crash:
     def summary(self):
         killed = [done for done in self.rounds if done.died]
         violated = sum(1 for done in self.rounds if done.violations)
-        once = self.host.get().recorded_once()
+        world = self.host.get()
+        once = world.recorded_once()
+        requests = self.host.requests + world.requests()
+        world.agent.stop()
+        unseen = world.unseen()
         print()
         for title, value in [
                 ("rounds", len(self.rounds)),
@@ -121,14 +128,16 @@ class Crash:
                 *self.covered,
                 ("rounds with a violation", violated),
                 ("pushes without exactly one outcome", len(once)),
-                ("requests", self.host.requests + self.host.get().requests()),
+                ("requests", requests),
                 ("requests failed", sum(done.failed for done in self.rounds)),
                 ("longest from a restart to the rollout's end", f"{max((d.recovered for d in killed), default=0):.1f} s"),
                 ("time of a round", f"{sum(d.seconds for d in self.rounds) / max(1, len(self.rounds)):.1f} s")]:
             print(f"  {title:<46} {value}")
         for line in once:
             print(f"VIOLATION: {line}")
-        return violated or once or self.missed
+        for word in unseen:
+            print(f"THE CHECKS ARE BLIND: {word} was planted and not seen")
+        return violated or once or self.missed or unseen
 
     def _log(self):
         return self.host.get().agent.log_text().splitlines()[-15:]
@@ -139,7 +148,9 @@ def main():
     parser.add_argument("--rounds", type=int, help="this many kills at random boundaries, every second one with a second "
                         "kill while the restarted deployd recovers, in place of one kill at each boundary")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of --rounds")
-    parser.add_argument("--at", type=int, help="one kill, at this boundary of a rollout of a version that works")
+    parser.add_argument("--at", type=int, help="one kill, at this boundary")
+    parser.add_argument("--second", type=int, default=0, help="with --at: and one at this boundary of the restarted deployd")
+    parser.add_argument("--scenario", choices=ALL, default="works", help="with --at: of this rollout")
     parser.add_argument("--merge", action="store_true", help="one kill where two boundaries see the same world")
     arguments = parser.parse_args()
     host = Host()
@@ -148,7 +159,7 @@ def main():
         if arguments.rounds:
             crash.at_random(arguments.rounds, arguments.seed)
         elif arguments.at:
-            crash.round(WORKS, arguments.at)
+            crash.round(ALL[arguments.scenario], arguments.at, arguments.second)
         else:
             works = crash.each(WORKS, arguments.merge)
             for scenario in (CRASHES, REFUSED):

@@ -14,7 +14,6 @@ from rounds import settled_violations  # noqa: E402
 from stopper import Stopper  # noqa: E402
 from world import World  # noqa: E402
 
-SERVICES = ["backend"]
 ENDS_WITHIN = 150.0  # seconds: a rollout waits about two minutes for an engine
 CLEAN_WITHIN = 60.0  # the containers come back one by one, and the agent looks around every now and then
 LONG_MS = 25  # a pause between two boundaries in which a step is at work without the engine: fetch, probe, drain
@@ -42,11 +41,11 @@ class EngineCrash:
         two boundaries."""
         stopper = Stopper(HOST / "stopper.report", self.world.engine)
         stopper.attach(self.world.agent.process.pid)
-        fresh = self.world.commit(SERVICES)
-        self.world.push("backend")
-        ended = until(lambda: self.world.ended(SERVICES), "the rollout to end")
+        push = self.world.commit("backend")
+        self.world.send(push)
+        ended = until(lambda: self.world.ended([push]), "the rollout to end")
         stopper.end()
-        wrong = self.world.outcome_is(ended, fresh, ("succeeded",)) + settled_violations(self.world, 5)
+        wrong = self.world.outcome_is(ended, push, ("succeeded",)) + settled_violations(self.world, 5)
         if wrong:
             raise RuntimeError(f"without any kill: {wrong}")
         boundaries, times = stopper.boundaries(), stopper.times()
@@ -56,11 +55,11 @@ class EngineCrash:
 
     def round(self, at, planned):
         world, began, wrong = self.world, time.monotonic(), []
-        fresh = world.commit(SERVICES)
+        push = world.commit("backend")
         stopper = Stopper(HOST / "stopper.report", world.engine, at, self.dockerd.pid)
         stopper.attach(world.agent.process.pid)
-        world.push("backend")
-        until(lambda: self.dockerd.dead() or world.ended(SERVICES), "the engine to be killed or the rollout to end", 60, 0.01)
+        world.send(push)
+        until(lambda: self.dockerd.dead() or world.ended([push]), "the engine to be killed or the rollout to end", 60, 0.01)
         if not self.dockerd.dead():
             where = f"{planned} was not reached"
         else:
@@ -68,16 +67,16 @@ class EngineCrash:
             where = (stopper.boundaries() + [planned] * at)[at - 1]
         returned = time.monotonic()
         try:
-            ended = until(lambda: world.ended(SERVICES), "the rollout to end", ENDS_WITHIN, 0.1)
+            ended = until(lambda: world.ended([push]), "the rollout to end", ENDS_WITHIN, 0.1)
         except (TimeoutError, RuntimeError) as error:
             wrong.append(f"the rollout did not end within {ENDS_WITHIN:g} s of the engine's return: {error}")
-            ended = world.rollouts_of(SERVICES) if world.agent.process.poll() is None else []
+            ended = world.rollouts_of([push]) if world.agent.process.poll() is None else []
         took = time.monotonic() - returned
         stopper.end()
         if world.agent.process.poll() is not None:
             wrong.append(f"deployd ended with {world.agent.process.returncode}")
         else:
-            wrong += world.outcome_is(ended, fresh, ("succeeded", "rolled_back"))
+            wrong += world.outcome_is(ended, push, ("succeeded", "rolled_back"))
             wrong += settled_violations(world, CLEAN_WITHIN)
         phase = ended[-1]["phase"] if ended else "nothing"
         if phase == "rolled_back":

@@ -15,14 +15,21 @@ CLEAN_WITHIN = 5.0  # what could not be cleared away while Nginx refused everyth
 
 
 class Scenario:
-    """What is pushed and how that must end."""
+    """What is pushed and how that must end. `newer`: while the first is being rolled out, a newer version is pushed."""
 
-    def __init__(self, name, services, phase, fault="", break_nginx=False):
+    def __init__(self, name, title, services, phase, fault="", break_nginx=False, newer=False):
         self.name = name
+        self.title = title
         self.services = services
         self.phase = phase
         self.fault = fault
         self.break_nginx = break_nginx
+        self.newer = newer
+
+    def phases(self, push, pushes):
+        """How that push may end. What a newer one finds running before its switch gives way; after it, it ends first."""
+        is_newest = push is [other for other in pushes if other.service == push.service][-1]
+        return (self.phase,) if is_newest else ("superseded", "succeeded")
 
     def prepare(self, world):
         if self.break_nginx:
@@ -35,12 +42,14 @@ class Scenario:
             file.write_text(file.read_text().replace("nonsense;\n", ""))
 
 
-WORKS = Scenario("a version that works", ["backend"], "succeeded")
-CRASHES = Scenario("a version that exits at once", ["backend"], "rolled_back", fault="crash")
-REFUSED = Scenario("an Nginx that refuses the switch", ["backend"], "rolled_back", break_nginx=True)
-TWO = Scenario("two services in order", ["llm", "backend"], "succeeded")
-LLM = Scenario("a service that only others call", ["llm"], "succeeded")
-UNHEALTHY = Scenario("a version that is never healthy", ["backend"], "rolled_back", fault="unhealthy")
+WORKS = Scenario("works", "a version that works", ["backend"], "succeeded")
+CRASHES = Scenario("crashes", "a version that exits at once", ["backend"], "rolled_back", fault="crash")
+REFUSED = Scenario("refused", "an Nginx that refuses the switch", ["backend"], "rolled_back", break_nginx=True)
+TWO = Scenario("two", "two services in order", ["llm", "backend"], "succeeded")
+LLM = Scenario("llm", "a service that only others call", ["llm"], "succeeded")
+UNHEALTHY = Scenario("unhealthy", "a version that is never healthy", ["backend"], "rolled_back", fault="unhealthy")
+NEWER = Scenario("newer", "a newer version during the rollout", ["backend"], "succeeded", newer=True)
+ALL = {scenario.name: scenario for scenario in (WORKS, CRASHES, REFUSED, TWO, LLM, UNHEALTHY, NEWER)}
 
 
 @dataclasses.dataclass
@@ -53,7 +62,6 @@ class Round:
     recovered: float = 0.0  # from the last restart to the end
     violations: list = dataclasses.field(default_factory=list)
     failed: int = 0
-    note: str = ""
 
 
 class Host:
@@ -86,14 +94,15 @@ def run_round(world, scenario, at, second=0):
     """at: the boundary to die at, 0: none. second: the boundary of the restarted deployd to die at, too."""
     result = Round(scenario)
     began = time.monotonic()
-    fresh = world.commit(scenario.services, scenario.fault)
+    pushes = [world.commit(service, scenario.fault) for service in scenario.services]
     scenario.prepare(world)
     try:
-        _kill_and_restart(world, scenario, result, at, second)
-        ended = _wait_for_the_end(world, scenario, result)
+        _kill_and_restart(world, scenario, result, pushes, at, second)
+        ended = _wait_for_the_end(world, result, pushes)
     finally:
         scenario.mend(world)
-    result.violations += world.outcome_is(ended, fresh, (scenario.phase,))
+    for push in pushes:
+        result.violations += world.outcome_is(ended, push, scenario.phases(push, pushes))
     result.violations += settled_violations(world, CLEAN_WITHIN)
     result.failed, told = world.failures()
     result.violations += told
@@ -109,68 +118,88 @@ def settled_violations(world, seconds):
     return wrong
 
 
-def _kill_and_restart(world, scenario, result, at, second):
+def _kill_and_restart(world, scenario, result, pushes, at, second):
     agent = world.agent
     stopper = Stopper(HOST / "stopper.report", world.engine, at)
     stopper.attach(agent.process.pid)
-    unanswered = [service for service in scenario.services if not world.push(service)]
-    result.died = _died(world, scenario)
+    unanswered = [push for push in pushes if not world.send(push)]
+    if scenario.newer:
+        until(lambda: _gone(agent) or _looked(lambda: _begun(world, pushes)), "the first rollout to begin", 60, 0.01)
+        pushes.append(world.commit(pushes[0].service))
+        unanswered += [pushes[-1]] if not world.send(pushes[-1]) else []
+    result.died = _died(world, pushes)
     stopper.end()
     result.boundaries = stopper.boundaries()
     if not result.died:
         return
     if second:
-        stopper = Stopper(HOST / "stopper-recovery.report", world.engine, second)
-        try:
-            agent.start(launcher=stopper.launcher())
-        except RuntimeError:
-            if agent.process.poll() is None:
-                raise
-        if agent.process.poll() is None and unanswered:
-            unanswered = [service for service in unanswered if not world.push(service)]
-        died = unanswered or _died(world, scenario)
-        stopper.end()
-        result.recovery = stopper.boundaries() if died else []
-    if agent.process.poll() is not None:
-        agent.process.wait()
+        unanswered = _kill_again(world, result, pushes, unanswered, second)
+    if _gone(agent):
         agent.start()
     result.recovered = -time.monotonic()
-    for service in unanswered:  # GitHub does not know: somebody presses "redeliver"
-        if not world.push(service):
-            raise RuntimeError(f"the push of {service} was not answered by a deployd that runs")
+    for push in unanswered:  # GitHub does not know: somebody presses "redeliver"
+        if not world.send(push):
+            raise RuntimeError(f"the push of {push.service} was not answered by a deployd that runs")
 
 
-def _died(world, scenario):
+def _kill_again(world, result, pushes, unanswered, second):
+    """Returns the pushes that are still not answered."""
+    agent = world.agent
+    stopper = Stopper(HOST / "stopper-recovery.report", world.engine, second)
+    try:
+        agent.start(launcher=stopper.launcher())
+    except RuntimeError:
+        if not _gone(agent):
+            raise
+    if not _gone(agent):
+        unanswered = [push for push in unanswered if not world.send(push)]
+    died = unanswered or _died(world, pushes)
+    if died:
+        until(lambda: _gone(agent), "deployd to be dead")
+    stopper.end()
+    result.recovery = stopper.boundaries() if died else []
+    return unanswered
+
+
+def _gone(agent):
+    return agent.process.poll() is not None
+
+
+def _looked(look):
+    """What a look at deployd's answers says; it may die while it is asked."""
+    try:
+        return look()
+    except RuntimeError:
+        return None
+
+
+def _begun(world, pushes):
+    return any(rollout["phase"] != "queued" for rollout in world.rollouts_of(pushes))
+
+
+def _died(world, pushes):
     """Waits until deployd was killed, or everything has ended without that."""
     looked = time.monotonic()
 
     def over():
         nonlocal looked
-        if world.agent.process.poll() is not None:
+        if _gone(world.agent):
             return "died"
         if time.monotonic() - looked < 0.5:
             return None
         looked = time.monotonic()
-        done = world.agent.ctl("history", "--limit", "1")  # it may die while it is asked
-        return "ended" if done.returncode == 0 and world.agent.process.poll() is None and _ended(world, scenario) else None
+        return "ended" if _looked(lambda: world.ended(pushes)) and not _gone(world.agent) else None
 
     return until(over, "deployd to die or the rollout to end", 60, 0.01) == "died"
 
 
-def _ended(world, scenario):
+def _wait_for_the_end(world, result, pushes):
     try:
-        return world.ended(scenario.services)
-    except RuntimeError:
-        return None
-
-
-def _wait_for_the_end(world, scenario, result):
-    try:
-        ended = until(lambda: world.ended(scenario.services), "the rollouts to end", MOVES_WITHIN, 0.05)
+        ended = until(lambda: world.ended(pushes), "the rollouts to end", MOVES_WITHIN, 0.05)
         if result.recovered < 0:
             result.recovered += time.monotonic()
     except TimeoutError:
         result.recovered = MOVES_WITHIN
         result.violations.append(f"the rollouts did not end within {MOVES_WITHIN:g} s of the restart")
-        ended = world.rollouts_of(scenario.services)
+        ended = world.rollouts_of(pushes)
     return ended

@@ -1,15 +1,28 @@
 """The host of the crash rounds: llm, and backend that calls it, behind Nginx and under load; and what must hold after every kill."""
 
+import contextlib
+import dataclasses
 import http.client
 import json
 import pathlib
 import re
+import sqlite3
 
 from harness import github
 from harness.load import OutsideLoad, ServiceLoad
 from harness.repos import release
 from harness.scene import HOST, NETWORK, ROUTING, Scene
 from harness.wait import until
+
+
+@dataclasses.dataclass(frozen=True)
+class Push:
+    service: str
+    version: str
+    commit: str
+    event: str
+    payload: dict
+
 
 FINAL = {"succeeded", "unchanged", "rolled_back", "cancelled", "superseded", "needs_operator"}
 RETAIN = 2
@@ -39,7 +52,7 @@ class World:
         self.engine = self.scene.engine
         self.versions = {service: "v1" for service in SERVICES}  # in traffic
         self.kept = {service: [] for service in SERVICES}  # revisions whose images stay, oldest first
-        self.commits = {}  # of each push that was accepted: the phases that its one rollout may end in
+        self.outcomes = {}  # of each pushed commit: the phases that its one rollout may end in
         self.count = 1
         self.loads = []
         self.failed = {}
@@ -65,11 +78,11 @@ class World:
         until(lambda: all(load.snapshot()["requests"] > 10 for load in self.loads), "the load to flow")
 
     def _deploy(self):
-        fresh = self.commit(SERVICES)
+        pushes = [self.commit(service) for service in SERVICES]
         done = self.agent.ctl("rollout", *SERVICES)
         if done.returncode != 0:
             raise RuntimeError(f"the first versions were not deployed:\n{done.stderr}\n{self.agent.log_text()[-3000:]}")
-        self.versions.update(fresh)
+        self.versions.update({push.service: push.version for push in pushes})
         for service, live in self.agent.live().items():
             self.kept[service].append(live["revision"])
 
@@ -82,49 +95,54 @@ class World:
 
     # ---- what a round does ------------------------------------------------------------------------------------------
 
-    def commit(self, services, fault=""):
-        """A new version of each, as commits; nobody knows of them yet. Returns {service: version}."""
+    def commit(self, service, fault=""):
+        """A new version as a commit, and the push that tells of it; nobody has been told yet."""
         self.count += 1
-        fresh = {service: f"v{self.count} {fault}".strip() for service in services}
-        for service, version in fresh.items():
-            release(self.scene.repos[service], version)
-        return fresh
+        version = f"v{self.count} {fault}".strip()
+        repo = self.scene.repos[service]
+        return Push(service, version, release(repo, version), *github.push(repo))
 
-    def push(self, service):
-        """Sends the push of the newest commit. True: it was answered 2xx."""
+    def send(self, push):
+        """True: it was answered 2xx."""
         try:
-            status, text = self.scene.github.send(*github.push(self.scene.repos[service]))
+            status, text = self.scene.github.send(push.event, push.payload)
         except (OSError, http.client.HTTPException):
             return False
         if status // 100 != 2:
-            raise RuntimeError(f"the push of {service} was answered {status}: {text}")
+            raise RuntimeError(f"the push of {push.service} was answered {status}: {text}")
         return True
 
-    def rollouts_of(self, services):
-        """Those of the newest commits, oldest first."""
-        heads = {self.scene.repos[service].head for service in services}
+    def rollouts_of(self, pushes):
+        """Those of the pushed commits, oldest first."""
+        commits = {push.commit for push in pushes}
         shown = self.agent.view("history", "--limit", "10")["rollouts"]
-        return sorted((rollout for rollout in shown if rollout["commit"] in heads), key=lambda rollout: rollout["id"])
+        return sorted((rollout for rollout in shown if rollout["commit"] in commits), key=lambda rollout: rollout["id"])
 
-    def ended(self, services):
-        """The rollouts of the newest commits, once each service has one and all are final."""
-        rollouts = self.rollouts_of(services)
-        all_there = {rollout["service"] for rollout in rollouts} == set(services)
+    def ended(self, pushes):
+        """Their rollouts, once each service's newest push has one and all are final."""
+        rollouts = self.rollouts_of(pushes)
+        newest = {push.service: push.commit for push in pushes}
+        all_there = set(newest.values()) <= {rollout["commit"] for rollout in rollouts}
         return rollouts if all_there and all(rollout["phase"] in FINAL for rollout in rollouts) else None
 
-    def outcome_is(self, rollouts, fresh, phases):
-        """Notes what is live now; returns what is wrong with how the rollouts ended, which is to be one of `phases`."""
-        wrong = []
-        for service, version in fresh.items():
-            self.commits[self.scene.repos[service].head] = phases
-            mine = [rollout for rollout in rollouts if rollout["service"] == service]
-            if len(mine) != 1 or mine[0]["phase"] not in phases:
-                told = "; ".join(f"rollout {r['id']} {r['phase']}: {r['reason']}" for r in mine)
-                wrong.append(f"{service} was to end once, as {' or '.join(phases)}, and ended as: {told or 'nothing'}")
-            if mine and mine[-1]["phase"] == "succeeded":
-                self.versions[service] = version
-                self.kept[service] = [*self.kept[service], mine[-1]["revision"]][-RETAIN:]
-        return wrong
+    def outcome_is(self, rollouts, push, phases):
+        """Notes what is live now; returns what is wrong with how a push ended, which is to be once and as one of `phases`."""
+        self.outcomes[push.commit] = phases
+        mine = [rollout for rollout in rollouts if rollout["commit"] == push.commit]
+        if mine and mine[-1]["phase"] == "succeeded":
+            self.versions[push.service] = push.version
+            self.kept[push.service] = [*self.kept[push.service], mine[-1]["revision"]][-RETAIN:]
+        seen = [rollout["phase"] for rollout in mine] or self._given_up(push.commit)
+        if len(seen) == 1 and seen[0] in phases:
+            return []
+        told = "; ".join(f"rollout {r['id']} {r['phase']}: {r['reason']}" for r in mine)
+        return [f"{push.service} {push.version} was to end once, as {' or '.join(phases)}, and ended as: {told or seen}"]
+
+    def _given_up(self, commit):
+        """A change whose place a newer one took before there was a rollout has its outcome in the queue."""
+        with contextlib.closing(sqlite3.connect(f"file:{HOST}/state/state.db?mode=ro", uri=True)) as database:
+            rows = database.execute("SELECT outcome FROM jobs WHERE commit_id = ? AND outcome <> ''", [commit]).fetchall()
+        return ["superseded"] * len(rows)
 
     # ---- what must hold ------------------------------------------------------------------------------------------------
 
@@ -210,12 +228,25 @@ class World:
         """Every accepted push of the whole run has exactly one rollout, and that ended as it was to."""
         wrong = []
         shown = self.agent.view("history", "--limit", "1000")["rollouts"]
-        for commit, phases in self.commits.items():
-            seen = [rollout["phase"] for rollout in shown if rollout["commit"] == commit]
+        for commit, phases in self.outcomes.items():
+            seen = [rollout["phase"] for rollout in shown if rollout["commit"] == commit] or self._given_up(commit)
             if len(seen) != 1 or seen[0] not in phases:
                 wrong.append(f"the push of {commit[:7]} was to end as {' or '.join(phases)} and is recorded as {seen}")
         return wrong
 
+    def unseen(self):
+        """Spoils the host in every way that violations() is to see; returns what it did not see. deployd must be off."""
+        service = "llm"
+        tag = f"deployctl/{service}:{self.kept[service][-1]}"
+        own = self.engine.call("GET", f"/images/{tag}/json")["Config"]["Labels"]  # instance and service among them
+        self.engine.call("POST", "/containers/create", {"Image": tag, "Labels": own}, name="planted")
+        self.engine.call("POST", f"/images/{tag}/tag", repo="deployctl/planted", tag="planted")
+        (self.scene.nginx.upstreams / ".planted.tmp").write_text("")
+        (HOST / "state" / "git" / "planted.lock").write_text("")
+        self.versions[service] = "planted"
+        wrong = "\n".join(self.violations())
+        return [word for word in ("/planted'", "deployctl/planted:planted", "'.planted.tmp'", "git/planted.lock",
+                                  "was to serve planted") if word not in wrong]
 
 def fetches():
     """(pid, command line) of every git-fetch that runs."""
