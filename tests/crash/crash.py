@@ -12,6 +12,7 @@ sys.path[:0] = [str(pathlib.Path(__file__).parent), str(pathlib.Path(__file__).p
 from rounds import ALL, CRASHES, REFUSED, WORKS, Host, Round, run_round  # noqa: E402
 
 RECOVERY_BOUNDARIES = 60  # of a restarted deployd; a random second kill is at one of them
+SLOW = 15.0  # seconds: a round that takes longer is worth a look at the log
 TRIES = 3  # what runs beside each other does not always come in the same order
 
 
@@ -76,8 +77,9 @@ class Crash:
               flush=True)
         for violation in done.violations:
             print(f"      VIOLATION: {violation}", flush=True)
-        if done.violations:
+        if done.violations or done.seconds > SLOW:
             print("      the last lines of deployd: " + "\n        ".join(["", *self._log()]), flush=True)
+        if done.violations:
             self.host.renew()
         return done
 

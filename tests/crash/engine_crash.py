@@ -20,8 +20,9 @@ LONG_MS = 25  # a pause between two boundaries in which a step is at work withou
 
 
 class EngineCrash:
-    def __init__(self):
-        self.world = World(with_load=False)
+    def __init__(self, restart):
+        self.restart = restart
+        self.world = World(with_load=False, restart=restart)
         self.dockerd = Dockerd(self.world.engine)
         self.lines = []
         self.violated = 0
@@ -33,12 +34,12 @@ class EngineCrash:
 
     def renew(self):
         self.world.close()
-        self.world = World(with_load=False)
+        self.world = World(with_load=False, restart=self.restart)
         self.start()
 
-    def positions(self):
+    def positions(self, merge):
         """(number, boundary) to kill the engine at: each request to it while it is under way, and each longer pause between
-        two boundaries."""
+        two boundaries. With `merge` the last one of each step, which is what lies between two transactions."""
         stopper = Stopper(HOST / "stopper.report", self.world.engine)
         stopper.attach(self.world.agent.process.pid)
         push = self.world.commit("backend")
@@ -50,8 +51,12 @@ class EngineCrash:
             raise RuntimeError(f"without any kill: {wrong}")
         boundaries, times = stopper.boundaries(), stopper.times()
         pauses = [after - before for before, after in zip(times, times[1:])] + [0]
-        return [(at, boundary) for at, (boundary, pause) in enumerate(zip(boundaries, pauses), 1)
-                if boundary.startswith(("after POST", "after DELETE")) or pause >= LONG_MS]
+        found, step = {}, 0
+        for at, (boundary, pause) in enumerate(zip(boundaries, pauses), 1):
+            step += boundary.startswith("before write") and boundary.endswith("state.db-wal")
+            if boundary.startswith(("after POST", "after DELETE")) or pause >= LONG_MS:
+                found[step if merge else at] = (at, boundary)
+        return list(found.values())
 
     def round(self, at, planned):
         world, began, wrong = self.world, time.monotonic(), []
@@ -105,11 +110,13 @@ class EngineCrash:
 def main():
     parser = argparse.ArgumentParser(prog="./dev crash --engine", description=__doc__)
     parser.add_argument("--at", type=int, help="only at this boundary")
+    parser.add_argument("--merge", action="store_true", help="once in each step")
+    parser.add_argument("--restart", default="unless-stopped", help="the services' restart policy")
     arguments = parser.parse_args()
-    crash = EngineCrash()
+    crash = EngineCrash(arguments.restart)
     try:
         crash.start()
-        positions = [(arguments.at, "?")] if arguments.at else crash.positions()
+        positions = [(arguments.at, "?")] if arguments.at else crash.positions(arguments.merge)
         print(f"-- dockerd killed at {len(positions)} points of a rollout", flush=True)
         for at, boundary in positions:
             crash.round(at, boundary)

@@ -45,9 +45,11 @@ SERVICES = {
 
 
 class World:
-    def __init__(self, with_load=True):
+    def __init__(self, with_load=True, restart="unless-stopped"):
         self.with_load = with_load
-        self.scene = Scene(settle="100ms", services=SERVICES)
+        services = {name: {**settings, "container": {**settings.get("container", {}), "restart": restart}}
+                    for name, settings in SERVICES.items()}
+        self.scene = Scene(settle="100ms", services=services)
         self.agent = self.scene.agent
         self.engine = self.scene.engine
         self.versions = {service: "v1" for service in SERVICES}  # in traffic
