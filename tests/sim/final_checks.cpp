@@ -34,11 +34,12 @@ std::vector<StoredJob> jobs_of(store::Database& database) {
 
 class Settled {
  public:
-  Settled(tests::Agent& agent, Stage& stage, Watch& watch, const Users& users)
+  Settled(tests::Agent& agent, Stage& stage, Watch& watch, const Users& users, bool state_lost)
       : agent_(agent),
         stage_(stage),
         watch_(watch),
         users_(users),
+        state_lost_(state_lost),
         rollouts_(agent.journal.rollouts.history("", 100000)) {}
 
   void check() {
@@ -53,6 +54,7 @@ class Settled {
     }
     check_containers();
     check_images();
+    if (!stage_.nginx_connected) watch_.broken("Nginx was made anew and has not joined the routing network again");
     if (stage_.foreign_things() != watch_.foreign_at_first()) {
       watch_.broken("foreign things changed from\n" + watch_.foreign_at_first() + "to\n" + stage_.foreign_things());
     }
@@ -104,11 +106,14 @@ class Settled {
     const auto phase = named(rollout) + " ended as " + domain::to_string(rollout.phase) + ": " + rollout.reason;
     switch (rollout.phase) {
       case Phase::needs_operator:
-        if (!says(rollout, "permanent")) watch_.broken(phase + " (without a permanent failure)");
+        if (!says(rollout, "permanent") && !(state_lost_ && says(rollout, "of this installation")))
+          watch_.broken(phase + " (without a permanent failure)");
         break;
       case Phase::rolled_back: {
-        const bool explained = stage_.fate(rollout.commit) != Fate::good || says(rollout, "injected");
-        if (!explained && !says(rollout, "removed by hand")) watch_.broken(phase + " (without a cause)");
+        const bool ill = watch_.was_disturbed(rollout.service) && says(rollout, "is not healthy");
+        const bool pruned = !stage_.images_removed_by_hand.empty() && says(rollout, "No such image");
+        const bool bad = stage_.fate(rollout.commit) != Fate::good;
+        if (!bad && !ill && !pruned && !says(rollout, "injected")) watch_.broken(phase + " (without a cause)");
         break;
       }
       case Phase::superseded: {
@@ -119,7 +124,7 @@ class Settled {
         break;
       }
       case Phase::cancelled:
-        if (!dependency_failed(rollout)) watch_.broken(phase + " (without a cause)");
+        if (!dependency_failed(rollout) && !says(rollout, "cancelled by")) watch_.broken(phase + " (without a cause)");
         break;
       default:
         break;
@@ -192,7 +197,8 @@ class Settled {
                std::find(image.tags.begin(), image.tags.end(), promoted[i].image) != image.tags.end() ||
                std::find(image.digests.begin(), image.digests.end(), promoted[i].image) != image.digests.end();
       });
-      if (!there) watch_.broken("the image of " + promoted[i].name + ", which is kept for rollback, is gone");
+      if (!there && stage_.images_removed_by_hand.empty())
+        watch_.broken("the image of " + promoted[i].name + ", which is kept for rollback, is gone");
     }
   }
 
@@ -206,7 +212,8 @@ class Settled {
   void check_containers() {
     std::set<std::string> live;
     for (const auto& target : agent_.journal.targets.present()) {
-      if (target.state == domain::TargetState::live) live.insert(target.container_id);
+      const bool stray = state_lost_ && target.state == domain::TargetState::stray;
+      if (target.state == domain::TargetState::live || stray) live.insert(target.container_id);
     }
     const bool any_needs = std::any_of(rollouts_.begin(), rollouts_.end(),
                                        [](const auto& rollout) { return rollout.phase == Phase::needs_operator; });
@@ -222,7 +229,7 @@ class Settled {
       watch_.broken("container " + record.container.name + " (" + record.container.state + ") is left over");
     }
     for (const auto& target : agent_.journal.targets.present()) {
-      if (target.state != domain::TargetState::live && !any_needs) {
+      if (target.state != domain::TargetState::live && !live.contains(target.container_id) && !any_needs) {
         watch_.broken("target " + std::to_string(target.id.value) + " is left over, " +
                       domain::to_string(target.state));
       }
@@ -245,13 +252,14 @@ class Settled {
   Stage& stage_;
   Watch& watch_;
   const Users& users_;
+  bool state_lost_;
   std::vector<domain::Rollout> rollouts_;
 };
 
 }  // namespace
 
-void check_settled(tests::Agent& agent, Stage& stage, Watch& watch, const Users& users) {
-  Settled(agent, stage, watch, users).check();
+void check_settled(tests::Agent& agent, Stage& stage, Watch& watch, const Users& users, bool state_lost) {
+  Settled(agent, stage, watch, users, state_lost).check();
 }
 
 std::string contents_of(store::Database& database) {

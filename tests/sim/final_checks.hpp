@@ -9,8 +9,8 @@
 
 namespace deploy::sim {
 
-/// Tells the watch which promise is broken, if any.
-void check_settled(tests::Agent& agent, Stage& stage, Watch& watch, const Users& users);
+/// Tells the watch which promise is broken, if any. `state_lost`: at some time.
+void check_settled(tests::Agent& agent, Stage& stage, Watch& watch, const Users& users, bool state_lost);
 
 /// What is stored about rollouts, as text, to be compared.
 std::string contents_of(store::Database& database);

@@ -74,6 +74,7 @@ Task<ports::SwitchReport> SimProxy::apply(std::vector<ports::Route> routes) {
   co_await boundary_.enter(Port::proxy, "apply", text);
   const auto before = proxy_.live;
   auto report = co_await proxy_.apply(std::move(routes));
+  stage_.nginx_connected = true;
   watch_.after_apply(before);
   boundary_.leave(Port::proxy, "apply", text);
   co_return report;

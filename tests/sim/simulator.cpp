@@ -1,5 +1,6 @@
 #include "tests/sim/simulator.hpp"
 
+#include <algorithm>
 #include <fstream>
 #include <functional>
 #include <iterator>
@@ -7,6 +8,7 @@
 #include <memory>
 
 #include "tests/sim/final_checks.hpp"
+#include "tests/sim/mishaps.hpp"
 #include "tests/sim/sim_ports.hpp"
 #include "tests/sim/users.hpp"
 
@@ -21,6 +23,7 @@ using Duration = tests::FakeClock::Duration;
 
 constexpr minutes horizon{12};                // until then people push and things go wrong
 constexpr std::chrono::hours settle_most{6};  // and then everything has ended
+constexpr std::chrono::seconds quiet{75};     // two looks of the reconciler
 constexpr int handlers_at_once_max = 200000;  // more at one moment is a loop that never ends
 
 /// The migrated, empty database, made once: a life starts from a copy of it.
@@ -63,6 +66,7 @@ class Simulator {
         boundary_(stage_.world.clock, trace_, Random(seed, 3), troubles_of(random_)),
         watch_(stage_, boundary_, trace_),
         users_(stage_, boundary_, trace_, watch_, Random(seed, 4)),
+        mishaps_(stage_, trace_, watch_, Random(seed, 5)),
         engine_(stage_, boundary_, watch_),
         source_(stage_, boundary_),
         proxy_(stage_, boundary_, watch_),
@@ -72,6 +76,7 @@ class Simulator {
 
   Outcome run() {
     users_.plan(horizon);
+    mishaps_.plan(horizon);
     while (!watch_.violation() && clock().elapsed() < horizon) live_a_while();
     if (!watch_.violation()) settle();
     return outcome();
@@ -97,6 +102,7 @@ class Simulator {
       if (committed) watch_.after_commit(*life);
     });
     agent->start();
+    idle_since_.reset();
     return agent;
   }
 
@@ -111,17 +117,29 @@ class Simulator {
     bury(*agent);
     agent.reset();
     if (random_.chance(100)) stage_.reconfigure();
+    if (random_.chance(20)) lose_state();
     clock().pass_until(clock().elapsed() + random_.between(milliseconds(0), seconds(40)));
+  }
+
+  /// The state folder is gone, or one of an earlier day is put back.
+  void lose_state() {
+    trace_.add("==== the state is lost");
+    std::ofstream(stage_.world.folder / "state.db", std::ios::binary) << empty_database();
+    users_.forget();
+    watch_.forget();
+    state_lost_ = true;
   }
 
   /// Nothing goes wrong any more: what was begun ends, and everything that was promised is there.
   void settle() {
     boundary_.calm();
+    mishaps_.end();
     auto agent = born();
+    users_.resume_all(*agent);
     const auto end = drive(*agent, clock().elapsed() + settle_most, true);
     if (!watch_.violation() && end != End::idle)
       watch_.broken("it did not settle within 6 h without a failure: " + left(*agent));
-    if (!watch_.violation()) check_settled(*agent, stage_, watch_, users_);
+    if (!watch_.violation()) check_settled(*agent, stage_, watch_, users_, state_lost_);
     rollouts_ = static_cast<int>(agent->journal.rollouts.history("", 1000).size());
     if (!watch_.violation()) stop(*agent);
     bury(*agent);
@@ -165,14 +183,27 @@ class Simulator {
       if (watch_.violation() || boundary_.dead()) return End::killed;
       agent.context.restart();
       if (agent.ended()) return End::stopped;
-      if (users_.act(agent)) continue;
-      if (settling && agent.idle()) return End::idle;
+      if (mishaps_.act() || users_.act(agent)) continue;
+      if (settling && settled(agent)) return End::idle;
       const auto before = clock().elapsed();
-      const auto limit = std::min(until, users_.next());
+      const auto limit = std::min({until, users_.next(), mishaps_.next()});
       if (!clock().advance_to_next(limit)) clock().pass_until(limit);
       if (clock().elapsed() > before) handlers = 0;
       if (clock().elapsed() >= until) return End::time;
     }
+  }
+
+  /// It has had nothing to do for a while, and has looked at everything in that time.
+  bool settled(tests::Agent& agent) {
+    bool idle = agent.journal.rollouts.unfinished().empty() && agent.jobs.waiting().empty();
+    if (idle && !agent.reconciler.in_order()) {
+      const auto rollouts = agent.journal.rollouts.history("", 1000);
+      idle = std::any_of(rollouts.begin(), rollouts.end(),
+                         [](const auto& rollout) { return rollout.phase == domain::Phase::needs_operator; });
+    }
+    if (!idle) idle_since_.reset();
+    if (idle && !idle_since_) idle_since_ = clock().elapsed();
+    return idle && clock().elapsed() >= *idle_since_ + quiet;
   }
 
   /// As SIGTERM does: it ends by itself, soon.
@@ -207,12 +238,15 @@ class Simulator {
   Boundary boundary_;
   Watch watch_;
   Users users_;
+  Mishaps mishaps_;
   SimEngine engine_;
   SimSource source_;
   SimProxy proxy_;
   SimProber prober_;
+  bool state_lost_ = false;
   int lives_ = 0;
   int rollouts_ = 0;
+  std::optional<Duration> idle_since_;
 };
 
 }  // namespace

@@ -53,6 +53,7 @@ void Stage::add_services() {
     service.strategy = random_.chance(500) ? domain::StrategyKind::rolling : domain::StrategyKind::blue_green;
     service.retain = random_.between(1, 3);
     service.drain = seconds(random_.between(1, 30));
+    if (random_.chance(300)) service.supersede = domain::Supersede::queued;
     const bool pulled = random_.chance(300);
     if (pulled) service.source.image = "registry/" + service.name + ":{sha}";
     if (pulled && random_.chance(500)) service.source.git.reset();
@@ -102,7 +103,16 @@ Fate Stage::fate(const Record& container) const {
 }
 
 bool Stage::healthy(const Record& container) const {
-  return container.container.state == "running" && fate(container) == Fate::good;
+  return container.container.state == "running" && fate(container) == Fate::good &&
+         !sick_.contains(container.container.id);
+}
+
+void Stage::start_again(const std::string& container_id) {
+  if (!world.engine.all().contains(container_id)) return;
+  auto& container = world.engine.at(container_id).container;
+  if (container.state == "running") return;
+  container.state = "exited";
+  tests::run_virtual(world.clock, world.engine.start(container_id));
 }
 
 const Stage::Record* Stage::at_address(const std::string& address) const {

@@ -31,6 +31,16 @@ class Stage {
   Fate fate(const std::string& commit) const;
   Fate fate(const Record& container) const;
 
+  // What happens to containers by itself.
+  void sicken(const std::string& container_id) { sick_.insert(container_id); }
+  void heal(const std::string& container_id) { sick_.erase(container_id); }
+  /// It ended and was started again by the engine, or by a person. Throws Error where it cannot be.
+  void start_again(const std::string& container_id);
+  /// Nginx's container was made anew: it has its files, and not our network.
+  bool nginx_connected = true;
+  /// By hand, whatever they were for.
+  std::set<std::string> images_removed_by_hand;
+
   /// Does it answer a probe now?
   bool healthy(const Record& container) const;
   /// The container with this address of the routing network; null where there is none.
@@ -73,6 +83,7 @@ class Stage {
   int reconfigurations_ = 0;
   std::map<std::string, int> least_replicas_;
   std::map<std::string, Unrouted> unrouted_;
+  std::set<std::string> sick_;
   Duration workers_retired_at_{0};
 };
 

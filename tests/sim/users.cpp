@@ -13,6 +13,8 @@ void Users::plan(Duration horizon) {
     if (random_.chance(120)) deed = Deed::redelivery;
     if (random_.chance(120)) deed = Deed::rollout;
     if (random_.chance(150)) deed = Deed::rollback;
+    if (random_.chance(100)) deed = Deed::cancel;
+    if (random_.chance(50)) deed = Deed::pause;
     planned_.emplace(when, deed);
     // What is pushed together.
     if (deed == Deed::push && random_.chance(300))
@@ -37,6 +39,15 @@ bool Users::act(tests::Agent& agent) {
         break;
       case Deed::rollback:
         roll_back(agent);
+        break;
+      case Deed::cancel:
+        cancel(agent);
+        break;
+      case Deed::pause:
+        pause(agent);
+        break;
+      case Deed::resume:
+        resume(agent);
         break;
     }
     agent.dispatcher.wake();
@@ -83,25 +94,66 @@ void Users::deliver(tests::Agent& agent, const domain::Delivery& delivery) {
   accepted_.push_back(delivery);
 }
 
+api::Commands Users::commands(tests::Agent& agent) {
+  return {agent.journal, agent.releases, stage_.world.services, [&agent] { agent.dispatcher.wake(); }};
+}
+
 void Users::roll_out(tests::Agent& agent) {
-  store::Job job;
   const auto& service = random_.pick(stage_.world.services);
-  if (!service.source.git) return;
-  job.service = service.name;
-  job.ref = random_.chance(500) ? "main" : "";
-  job.cause = "deployctl rollout";
-  if (!stage_.world.source.refs.contains(service.source.git->url + " main")) return;
-  trace_.add("---- rollout", job.service, job.ref);
-  agent.releases.plan_now({job});
+  if (!service.source.git || !stage_.world.source.refs.contains(service.source.git->url + " main")) return;
+  api::RolloutRequest request;
+  request.services = {service.name};
+  request.ref = random_.chance(500) ? "main" : "";
+  trace_.add("---- rollout", service.name, request.ref);
+  commands(agent).rollout(request, "somebody");
 }
 
 void Users::roll_back(tests::Agent& agent) {
   const auto& service = random_.pick(stage_.world.services).name;
   const auto revisions = agent.journal.revisions.promoted(service);
   if (revisions.empty()) return;
-  const auto& wanted = random_.pick(revisions).name;
-  trace_.add("---- rollback", wanted);
-  agent.roll_back(service, wanted);
+  api::RollbackRequest request;
+  request.service = service;
+  request.to = random_.chance(500) ? "" : random_.pick(revisions).name;
+  trace_.add("---- rollback", service, request.to);
+  commands(agent).rollback(request, "somebody");
 }
+
+void Users::cancel(tests::Agent& agent) {
+  const auto unfinished = agent.journal.rollouts.unfinished();
+  if (unfinished.empty()) {
+    // Nothing to cancel: somebody does it during the next rollout.
+    if (!planned_.empty())
+      planned_.emplace(planned_.begin()->first + random_.between(milliseconds(5000), milliseconds(60000)),
+                       Deed::cancel);
+    return;
+  }
+  api::CancelRequest request;
+  const auto& rollout = random_.pick(unfinished);
+  request.service = rollout.service;
+  if (random_.chance(500)) request.rollout = rollout.id.value;
+  trace_.add("---- cancel", rollout.service, std::to_string(request.rollout));
+  commands(agent).cancel(request, "somebody");
+}
+
+void Users::pause(tests::Agent& agent) {
+  api::PauseRequest request;
+  if (random_.chance(500)) request.service = random_.pick(stage_.world.services).name;
+  request.reason = "a migration";
+  trace_.add("---- pause", request.service);
+  planned_.emplace(stage_.world.clock.elapsed() + random_.between(milliseconds(0), milliseconds(120000)), Deed::resume);
+  commands(agent).pause(request, "somebody");
+}
+
+void Users::resume(tests::Agent& agent) {
+  for (const auto& pause : agent.journal.pauses.all()) {
+    api::PauseRequest request;
+    request.service = pause.service;
+    trace_.add("---- resume", request.service);
+    commands(agent).resume(request, "somebody");
+  }
+}
+
+void Users::resume_all(tests::Agent& agent) { resume(agent); }
 
 }  // namespace deploy::sim

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/api/commands.hpp"
 #include "tests/sim/boundary.hpp"
 #include "tests/sim/stage.hpp"
 #include "tests/sim/watch.hpp"
@@ -26,16 +27,25 @@ class Users {
   /// When something is due next; the end of time where nothing is.
   Duration next() const { return planned_.empty() ? Duration::max() : planned_.begin()->first; }
 
+  /// Nothing is paused any more.
+  void resume_all(tests::Agent& agent);
+  /// The state folder was lost, and what was accepted with it.
+  void forget() { accepted_.clear(); }
+
   /// Deliveries that were answered 2xx.
   const std::vector<domain::Delivery>& accepted() const noexcept { return accepted_; }
 
  private:
-  enum class Deed { push, redelivery, rollout, rollback };
+  enum class Deed { push, redelivery, rollout, rollback, cancel, pause, resume };
 
   void push(tests::Agent& agent);
   void redeliver(tests::Agent& agent);
   void roll_out(tests::Agent& agent);
   void roll_back(tests::Agent& agent);
+  void cancel(tests::Agent& agent);
+  void pause(tests::Agent& agent);
+  void resume(tests::Agent& agent);
+  api::Commands commands(tests::Agent& agent);
   void deliver(tests::Agent& agent, const domain::Delivery& delivery);
 
   Stage& stage_;

@@ -101,8 +101,6 @@ void Watch::after_effect(const std::string& kind, const std::string& subject) {
   if (kind == "start" || kind == "stop" || kind == "remove") check_enough_healthy(kind);
 }
 
-void Watch::before_apply() {}
-
 void Watch::after_apply(const std::vector<ports::Route>& old_routes) {
   std::set<std::string> now_routed;
   for (const auto& route : stage_.world.proxy.live) {
@@ -134,7 +132,7 @@ void Watch::check_enough_healthy(const std::string& after) {
   for (const auto& [id, rollout] : under_way_) {
     const int wanted = std::min(rollout.healthy_before, stage_.least_replicas(rollout.service));
     const int now = healthy_routed(rollout.service);
-    if (now >= wanted) continue;
+    if (now >= wanted || rollout.disturbed) continue;
     broken("after a " + after + " " + rollout.service + " has " + std::to_string(now) +
            " healthy targets in traffic, and had " + std::to_string(rollout.healthy_before) + " before rollout " +
            std::to_string(id));
@@ -154,7 +152,7 @@ void Watch::after_commit(tests::Agent& agent) {
              " are under way at once");
     }
     if (ended_.contains(id)) broken("rollout " + std::to_string(id) + " had ended and is under way again");
-    if (!under_way_.contains(id)) under_way_[id] = {rollout.service, healthy_routed(rollout.service)};
+    if (!under_way_.contains(id)) under_way_[id] = {rollout.service, healthy_routed(rollout.service), false};
   }
   for (auto next = under_way_.begin(); next != under_way_.end();) {
     const auto id = next->first;
@@ -162,9 +160,37 @@ void Watch::after_commit(tests::Agent& agent) {
       ++next;
       continue;
     }
-    ended_[id] = agent.journal.rollouts.get({id}).phase;
+    const auto rollout = agent.journal.rollouts.get({id});
+    ended_[id] = rollout.phase;
+    check_undone(agent, rollout);
     next = under_way_.erase(next);
   }
+}
+
+/// What was undone has left nothing.
+void Watch::check_undone(tests::Agent& agent, const domain::Rollout& rollout) {
+  if (domain::is_success(rollout.phase) || rollout.phase == domain::Phase::needs_operator) return;
+  std::set<std::string> made;
+  for (const auto& target : agent.journal.targets.of_rollout(rollout.id)) made.insert(std::to_string(target.id.value));
+  for (const auto& [id, record] : stage_.world.engine.all()) {
+    const auto label = record.container.labels.find("deployctl.rollout");
+    const bool its_own = label != record.container.labels.end() && label->second == std::to_string(rollout.id.value);
+    const bool its_target = its_own && made.contains(record.container.labels.at("deployctl.target"));
+    if (Stage::ours(record) && its_target) {
+      broken("rollout " + std::to_string(rollout.id.value) + " ended as " + domain::to_string(rollout.phase) +
+             " and has left container " + record.container.name);
+    }
+  }
+}
+
+void Watch::disturbed(const std::string& service) {
+  disturbed_.insert(service);
+  for (auto& [id, rollout] : under_way_) rollout.disturbed = rollout.disturbed || rollout.service == service;
+}
+
+void Watch::forget() {
+  ended_.clear();
+  under_way_.clear();
 }
 
 }  // namespace deploy::sim

@@ -21,9 +21,14 @@ class Watch {
   void before_effect(const std::string& kind, const std::string& subject);
   void after_effect(const std::string& kind, const std::string& subject);
   void proved(const std::string& container_id) { proved_.insert(container_id); }
-  void before_apply();
   void after_apply(const std::vector<ports::Route>& old_routes);
   void after_commit(tests::Agent& agent);
+
+  /// Something from outside happened to a target of the service: what is under way cannot keep it healthy.
+  void disturbed(const std::string& service);
+  bool was_disturbed(const std::string& service) const { return disturbed_.contains(service); }
+  /// The state folder was lost, or an older one was put back.
+  void forget();
 
   void broken(const std::string& promise);
   const std::optional<std::string>& violation() const noexcept { return violation_; }
@@ -36,6 +41,7 @@ class Watch {
   struct UnderWay {
     std::string service;
     int healthy_before;
+    bool disturbed = false;
   };
 
   const Stage::Record* find(const std::string& id_or_name) const;
@@ -44,6 +50,7 @@ class Watch {
   void check_leaving(const std::string& kind, const Stage::Record& container);
   void check_enough_healthy(const std::string& after);
   void check_image(const std::string& reference);
+  void check_undone(tests::Agent& agent, const domain::Rollout& rollout);
 
   Stage& stage_;
   Boundary& boundary_;
@@ -53,6 +60,7 @@ class Watch {
   std::set<std::string> proved_;
   std::map<std::int64_t, UnderWay> under_way_;
   std::map<std::int64_t, domain::Phase> ended_;
+  std::set<std::string> disturbed_;
 };
 
 }  // namespace deploy::sim
