@@ -135,6 +135,12 @@ void EngineConnection::rethrow(const EngineCall& call, const Error& error) {
     throw Error(ErrorKind::unreachable, "the Docker Engine at " + endpoint_ + " does not answer: " + error.message() +
                                             "; is it running, and may this user open the socket?");
   }
+  // An engine that is starting takes connections long before it answers, and nobody is helped by giving up on it sooner
+  // than on one that is not there.
+  if (error.kind() == ErrorKind::timed_out) {
+    throw Error(ErrorKind::unreachable,
+                "the Docker Engine at " + endpoint_ + " does not answer: " + call.what + ": " + error.message());
+  }
   throw error.with_context(call.what);
 }
 

@@ -38,6 +38,7 @@ milliseconds Nginx::since(std::chrono::steady_clock::time_point start) const {
 }
 
 Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
+  folder_.discard_unfinished();
   ports::SwitchReport report;
   Change change;
   change.container = co_await container_.find();
@@ -65,14 +66,18 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
   }
   const auto generation = generation_in(change.before);
   if (generation && render(routes, *generation, upstreams) == change.before) {
+    // Since it was proved, nobody but us can have given this Nginx other files of ours.
+    if (!remembered && facts_->proved == *generation) co_return report;
     const auto start = clock_.steady_now();
     const bool loaded = co_await confirmed(*generation);
     report.prove = since(start);
     if (loaded) {
+      facts_->proved = *generation;
       folder_.forget();
       co_return report;
     }
   }
+  facts_->proved.clear();
   change.generation = next_generation(change.before, remembered);
   change.wanted = render(routes, change.generation, upstreams);
   if (remembered) change.before = *remembered;
@@ -97,6 +102,7 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
     co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
     throw_failure(change, failure, restored);
   }
+  facts_->proved = change.generation;
   folder_.forget();
   report.changed = true;
   co_return report;

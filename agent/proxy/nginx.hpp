@@ -55,6 +55,7 @@ class Nginx final : public ports::UpstreamProxy {
     std::int64_t pid = 0;
     NginxVersion version;
     ConfigDump dump;
+    std::string proved;  // the generation that every accepting worker was last proved to have; empty: none
   };
   /// One change under way.
   struct Change {

@@ -81,6 +81,19 @@ std::optional<FileMap> UpstreamFolder::remembered() const {
   return value.get<FileMap>();
 }
 
+void UpstreamFolder::discard_unfinished() const {
+  std::error_code error;
+  std::vector<std::filesystem::path> unfinished;
+  for (const auto& entry : std::filesystem::directory_iterator(path_, error)) {
+    const auto name = entry.path().filename().string();
+    // As write_atomically names them: of our *.conf files, and of the note.
+    const bool ours =
+        name.starts_with('.') && (name.ends_with(".conf.tmp") || name == "." + std::string(remembered_name) + ".tmp");
+    if (ours) unfinished.push_back(entry.path());
+  }
+  for (const auto& path : unfinished) remove_file(path);
+}
+
 void UpstreamFolder::forget() const { remove_file(path_ / remembered_name); }
 
 }  // namespace deploy::proxy

@@ -28,6 +28,9 @@ class UpstreamFolder {
   std::optional<FileMap> remembered() const;
   void forget() const;
 
+  /// Removes what a killed agent left half-written. Nothing of ours is being written while this is called.
+  void discard_unfinished() const;
+
  private:
   std::filesystem::path path_;
 };

@@ -106,7 +106,10 @@ Task<void> Reconciler::restore_routes() {
     const auto report = co_await traffic_.restore(at_start_);
     at_start_ = false;
     if (report.changed) say_("Nginx has the routes again that were live");
-    for (const auto& note : report.notes) say_(note);
+    for (const auto& note : report.notes) {
+      if (std::find(notes_.begin(), notes_.end(), note) == notes_.end()) say_(note);
+    }
+    notes_ = report.notes;
   } catch (const Error& error) {
     found_.push_back(error.message());
     unsettled_ = true;

@@ -65,6 +65,7 @@ class Reconciler {
   bool in_order_ = false;
   std::int64_t seen_ = 0;  // the newest event when the pass began
   std::vector<std::string> problems_;
+  std::vector<std::string> notes_;  // of Nginx, each said once
   std::vector<std::string> found_;  // by the pass under way
   TaskGroup beside_;
 };

@@ -172,7 +172,11 @@ Task<bool> Runner::do_step(Work& work, domain::Step& step, Direction direction) 
       if (outcome->live_already) end_unchanged(work);
       co_return true;
     }
-    const bool again = kind_of(failure) == ErrorKind::unreachable && clock_.steady_now() + pause < give_up;
+    // An undo that is in doubt is done again, because doing it twice is doing it once.
+    const auto kind = kind_of(failure);
+    const bool transient =
+        kind == ErrorKind::unreachable || (direction == Direction::back && kind == ErrorKind::in_doubt);
+    const bool again = transient && clock_.steady_now() + pause < give_up;
     if (!again) {
       fail(work, step, direction, failure);
       co_return false;

@@ -40,6 +40,7 @@ class Scene:
             "webhook": {"listen": WEBHOOK, "path": "/hooks/github", "secrets": [{"env": "GITHUB_WEBHOOK_SECRET"}]},
             "proxy": {"nginx": {"container": "nginx", "upstreams": str(self.nginx.upstreams)}},
             "release": {"settle": settle},
+            "limits": {"retry": "5s"},
         })
         if services is None:
             shutil.copytree(ROOT / "deploy.d", self.agent.services, dirs_exist_ok=True)
