@@ -134,7 +134,7 @@ Task<bool> Nginx::learn(ports::Container container, std::string master_title) {
   if (!test.passed) {
     throw Error(ErrorKind::invalid, broken_before(trim(test.output)));
   }
-  Facts facts{container.id, container.pid, {}, read(test.output)};
+  Facts facts{container.id, container.pid, {}, read(test.output), ""};
   facts.version = co_await container_.version(container.id);
   idle_connections_live_ = std::max(idle_connections_live_, facts.dump.keepalive_min_timeout.value_or(milliseconds{0}));
   facts_ = std::move(facts);

@@ -60,8 +60,7 @@ Task<void> Reconciler::run() {
 Task<void> Reconciler::pass() {
   found_.clear();
   unsettled_ = false;
-  in_order_ = false;
-  seen_ = journal_.last_event();
+  const auto seen = journal_.last_event();
   co_await restore_routes();
   co_await look_at_live();
   co_await sweep();
@@ -70,6 +69,8 @@ Task<void> Reconciler::pass() {
   }
   problems_ = std::move(found_);
   in_order_ = !unsettled_;
+  seen_ = seen;
+  ++passes_;
 }
 
 Task<void> Reconciler::follow_events() {

@@ -36,6 +36,9 @@ class Reconciler {
   /// The last pass found everything as it should be, and no rollout did anything since it began.
   bool in_order() { return in_order_ && seen_ == journal_.last_event(); }
 
+  /// How many there were.
+  int passes() const noexcept { return passes_; }
+
   /// What needs a person, in sentences, as of the last pass.
   const std::vector<std::string>& problems() const noexcept { return problems_; }
 
@@ -63,6 +66,7 @@ class Reconciler {
   bool at_start_ = true;
   bool unsettled_ = false;  // the pass under way found something that is not as it should be
   bool in_order_ = false;
+  int passes_ = 0;
   std::int64_t seen_ = 0;  // the newest event when the pass began
   std::vector<std::string> problems_;
   std::vector<std::string> notes_;  // of Nginx, each said once

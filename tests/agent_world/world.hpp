@@ -148,12 +148,16 @@ struct Agent {
   /// Begins to work, as deployd does when the engine has answered.
   void start() {
     ended_ = false;
+    passes_before_ = reconciler.passes();
     asio::co_spawn(context, serve(),
                    asio::bind_cancellation_slot(stop_signal.slot(), [this](std::exception_ptr) { ended_ = true; }));
   }
   bool ended() const noexcept { return ended_; }
   /// Nothing is left to do.
-  bool idle() { return reconciler.in_order() && journal.rollouts.unfinished().empty() && jobs.waiting().empty(); }
+  bool idle() {
+    return reconciler.passes() > passes_before_ && reconciler.in_order() && journal.rollouts.unfinished().empty() &&
+           jobs.waiting().empty();
+  }
 
   /// Runs until nothing is left to do, or for `most` of virtual time, or until stop() was called; then stops the agent.
   void work(std::chrono::seconds most = std::chrono::hours(1)) {
@@ -242,6 +246,7 @@ struct Agent {
   }
 
   bool ended_ = false;
+  int passes_before_ = 0;  // of the reconciler, when this agent began to work
 };
 
 }  // namespace deploy::tests

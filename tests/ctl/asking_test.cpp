@@ -17,8 +17,9 @@ api::StatusView some_status() {
       api::LiveView{"backend-3f2a1c9-c0de", std::string(40, 'a'), "sha256:1", "2026-07-01T09:30:00.000Z"},
       {{"backend-1", "172.30.0.5", 8080, "live"}, {"backend-2", "172.30.0.6", 8080, "planned"}},
       api::ActiveView{13, "running", "health check"},
-      api::LastView{12, "rolled_back", "the container never became healthy", "2026-07-01T10:00:00.000Z"}};
-  api::ServiceView fresh{"웹", {}, {}, {}, {}};
+      api::LastView{12, "rolled_back", "the container never became healthy", "2026-07-01T10:00:00.000Z"},
+      api::PauseView{"", "an incident", "maria", "2026-07-01T09:00:00.000Z"}};
+  api::ServiceView fresh{"웹", {}, {}, {}, {}, {}};
   return {{backend, fresh}, {"keepalive_min_timeout is not set"}};
 }
 
@@ -64,6 +65,7 @@ TEST_CASE("status is a table of services and the notes") {
         "웹       -                     -                    -                                           -             "
         "            "
         "-\n"
+        "paused: backend since 2026-07-01 18:00:00 by maria (an incident); resume with: deployctl resume --all\n"
         "\n"
         "note: keepalive_min_timeout is not set\n");
 }

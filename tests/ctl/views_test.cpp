@@ -31,17 +31,21 @@ TEST_CASE("every form has its documented keys") {
              R"({"services":["llm","backend"],"ref":"main","image":""})");
   check_form(RollbackRequest{"llm", "llm-1"}, R"({"service":"llm","to":"llm-1"})");
   check_form(
-      StatusView{{ServiceView{"llm", {}, {}, {}, {}}}, {"a note"}},
-      R"({"services":[{"service":"llm","live":null,"targets":[],"rollout":null,"last":null}],"notes":["a note"]})");
+      StatusView{{ServiceView{"llm", {}, {}, {}, {}, {}}}, {"a note"}},
+      R"({"services":[{"service":"llm","live":null,"targets":[],"rollout":null,"last":null,"paused":null}],"notes":["a note"]})");
   check_form(ServiceView{"llm",
                          LiveView{"r", "c", "i", "t"},
                          {{"n", "a", 80, "live"}},
                          ActiveView{2, "running", "build"},
-                         LastView{1, "succeeded", "", "t"}},
+                         LastView{1, "succeeded", "", "t"},
+                         PauseView{"", "why", "who", "t"}},
              R"({"service":"llm","live":{"revision":"r","commit":"c","image":"i","since":"t"},
           "targets":[{"name":"n","address":"a","port":80,"state":"live"}],
           "rollout":{"id":2,"phase":"running","step":"build"},
-          "last":{"id":1,"phase":"succeeded","reason":"","finished":"t"}})");
+          "last":{"id":1,"phase":"succeeded","reason":"","finished":"t"},
+          "paused":{"service":"","reason":"why","who":"who","since":"t"}})");
+  check_form(CancelRequest{"llm", 0}, R"({"service":"llm","rollout":0})");
+  check_form(PauseRequest{"llm", "why"}, R"({"service":"llm","reason":"why"})");
   const RolloutView rollout{
       1,   2,           "llm", "deploy", "r", "p", "c", "k",
       "i", "succeeded", "",    {"line"}, "t", "u", "v", {StepView{"build", "build it", "succeeded", 1, "s", "f", "d"}}};
