@@ -185,7 +185,11 @@ Task<void> FakeEngine::start(std::string id) {
   auto& container = record.container;
   if (!runs(container)) {
     auto networks = container.networks;
-    for (auto& endpoint : networks) take_address(what, record, endpoint);
+    for (auto& endpoint : networks) {
+      if (endpoint.address.empty()) record.automatic.insert(endpoint.network);
+      if (record.automatic.contains(endpoint.network)) endpoint.address.clear();
+      take_address(what, record, endpoint);
+    }
     container.networks = std::move(networks);
     container.state = "running";
     container.exit_code = 0;

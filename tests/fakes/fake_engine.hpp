@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,6 +33,7 @@ class FakeEngine final : public ports::ContainerEngine {
     Behaviour behaviour;
     std::vector<std::string> log;
     std::map<std::uint16_t, int> connections;
+    std::set<std::string> automatic;  // networks where each start gives it another address
   };
 
   struct BuildOutcome {

@@ -166,6 +166,7 @@ Task<void> FakeEngine::connect(std::string container_id, ports::NetworkEndpoint 
     throw Error(ErrorKind::conflict, what + ": endpoint with name " + record.container.name +
                                          " already exists in network " + endpoint.network);
   }
+  if (endpoint.address.empty()) record.automatic.insert(endpoint.network);
   if (runs(record.container)) take_address(what, record, endpoint);
   record.container.networks.push_back(std::move(endpoint));
   call.done();

@@ -237,6 +237,7 @@ class Settled {
   }
 
   void check_images() {
+    if (state_lost_) return;  // what the journal does not know is never removed
     std::set<std::string> known;
     for (const auto& revision : agent_.journal.revisions.with_image("")) known.insert(revision.image);
     for (const auto& image : stage_.world.engine.all_images()) {
