@@ -95,8 +95,7 @@ class EngineCrash:
             print(f"      VIOLATION: {violation}", flush=True)
         if wrong:
             self.violated += 1
-            print("      the last lines of deployd:\n        " +
-                  "\n        ".join(self.world.agent.log_text().splitlines()[-15:]), flush=True)
+            print("\n        ".join(["      the last rollout and the last lines of deployd:", *self.world.told()]), flush=True)
             self.renew()
 
     def summary(self):

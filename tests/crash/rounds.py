@@ -1,6 +1,7 @@
 """One round: a push, a kill -9 of deployd at one boundary of what follows, a restart, and what must hold then."""
 
 import dataclasses
+import datetime
 import time
 
 from harness.scene import HOST
@@ -8,7 +9,8 @@ from harness.wait import until
 from stopper import Stopper
 from world import World
 
-MOVES_WITHIN = 30.0  # seconds from a restart to the end of these rollouts, and so to their first move
+MOVES_WITHIN = 30.0  # seconds from a restart to the first step that is begun, ended or tried again
+ENDS_WITHIN = 120.0  # seconds: many times what these rollouts take, for a machine that has other things to do
 
 
 CLEAN_WITHIN = 5.0  # what could not be cleared away while Nginx refused everything is tried again
@@ -194,12 +196,23 @@ def _died(world, pushes):
 
 
 def _wait_for_the_end(world, result, pushes):
+    restarted, moved = datetime.datetime.now(datetime.timezone.utc), False
+    began = time.monotonic()
+
+    def over():
+        nonlocal moved
+        ended = world.ended(pushes)
+        if not (ended or moved):
+            moved = world.moved(pushes, restarted)
+            if not moved and time.monotonic() - began > MOVES_WITHIN:
+                raise TimeoutError(f"no rollout moved within {MOVES_WITHIN:g} s of the restart")
+        return ended
+
     try:
-        ended = until(lambda: world.ended(pushes), "the rollouts to end", MOVES_WITHIN, 0.05)
-        if result.recovered < 0:
-            result.recovered += time.monotonic()
-    except TimeoutError:
-        result.recovered = MOVES_WITHIN
-        result.violations.append(f"the rollouts did not end within {MOVES_WITHIN:g} s of the restart")
+        ended = until(over, "the rollouts to end after the restart", ENDS_WITHIN, 0.05)
+    except TimeoutError as error:
+        result.violations.append(str(error))
         ended = world.rollouts_of(pushes)
+    if result.recovered < 0:
+        result.recovered += time.monotonic()
     return ended

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import datetime
 import http.client
 import json
 import pathlib
@@ -127,6 +128,14 @@ class World:
         all_there = set(newest.values()) <= {rollout["commit"] for rollout in rollouts}
         return rollouts if all_there and all(rollout["phase"] in FINAL for rollout in rollouts) else None
 
+    def moved(self, pushes, since):
+        """Has anything of their rollouts been begun or ended since that time?"""
+        times = []
+        for rollout in self.rollouts_of(pushes):
+            steps = self.agent.view("show", str(rollout["id"]))["steps"]
+            times += [entry.get(key) for entry in [rollout, *steps] for key in ("created", "started", "finished")]
+        return any(datetime.datetime.fromisoformat(when.replace("Z", "+00:00")) >= since for when in times if when)
+
     def outcome_is(self, rollouts, push, phases):
         """Notes what is live now; returns what is wrong with how a push ended, which is to be once and as one of `phases`."""
         self.outcomes[push.commit] = phases
@@ -235,6 +244,17 @@ class World:
             if len(seen) != 1 or seen[0] not in phases:
                 wrong.append(f"the push of {commit[:7]} was to end as {' or '.join(phases)} and is recorded as {seen}")
         return wrong
+
+    def told(self):
+        """What helps to see why: the steps of the last rollout, and the last lines of deployd."""
+        lines = self.agent.log_text().splitlines()[-15:]
+        try:
+            last = self.agent.view("history", "--limit", "1")["rollouts"][0]["id"]
+            steps = self.agent.view("show", str(last))["steps"]
+        except (RuntimeError, IndexError) as error:
+            return [str(error), *lines]
+        return [*(f"{step['kind']} {step['state']}, {step['attempts']} attempts, {step['started']} to {step['finished']}: "
+                  f"{step['detail']}" for step in steps), *lines]
 
     def unseen(self):
         """Spoils the host in every way that violations() is to see; returns what it did not see. deployd must be off."""
