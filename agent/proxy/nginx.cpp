@@ -19,7 +19,7 @@ constexpr milliseconds poll_interval{10};
 constexpr milliseconds slow_poll_interval{100};
 constexpr milliseconds boot_limit{5000};
 constexpr milliseconds retire_margin{1000};
-constexpr int answers_wanted = 3;
+constexpr int answers_wanted_beside = 3;
 /// Old answers were seen among new ones for up to 105 ms; without workers to compare, ask for longer than that.
 constexpr int answers_wanted_alone = 15;
 
@@ -66,10 +66,10 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
   }
   const auto generation = generation_in(change.before);
   if (generation && render(routes, *generation, upstreams) == change.before) {
-    // Since it was proved, nobody but us can have given this Nginx other files of ours.
-    if (!remembered && facts_->proved == *generation) co_return report;
     const auto start = clock_.steady_now();
-    const bool loaded = co_await confirmed(*generation);
+    // What was proved once for all workers needs one answer only to be believed again.
+    const bool proved = !remembered && facts_->proved == *generation;
+    const bool loaded = co_await confirmed(*generation, proved ? 1 : answers_wanted_alone);
     report.prove = since(start);
     if (loaded) {
       facts_->proved = *generation;
@@ -188,8 +188,8 @@ std::string Nginx::next_generation(const FileMap& files, const std::optional<Fil
 }
 
 /// Does every worker answer with this generation, without a reload?
-Task<bool> Nginx::confirmed(std::string generation) {
-  for (int answers = 0; answers < answers_wanted_alone; ++answers) {
+Task<bool> Nginx::confirmed(std::string generation, int answers_wanted) {
+  for (int answers = 0; answers < answers_wanted; ++answers) {
     if (answers > 0) co_await clock_.sleep_for(poll_interval);
     const auto answer = co_await ask_marker_();
     if (answer != generation) co_return false;
@@ -260,7 +260,7 @@ Task<Nginx::Proof> Nginx::prove(ports::Container container, std::set<std::int64_
   for (int answers = 0;;) {
     answer = co_await ask_marker_();
     answers = answer == generation ? answers + 1 : 0;
-    if (answers >= answers_wanted) {
+    if (answers >= answers_wanted_beside) {
       const auto workers = co_await watch(container);
       left.clear();
       std::set_intersection(earlier.begin(), earlier.end(), workers.accepting.begin(), workers.accepting.end(),

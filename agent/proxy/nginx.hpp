@@ -83,7 +83,7 @@ class Nginx final : public ports::UpstreamProxy {
   FileMap render(const std::vector<ports::Route>& routes, const std::string& generation,
                  const std::map<std::string, std::string>& upstreams) const;
   std::string next_generation(const FileMap& files, const std::optional<FileMap>& remembered) const;
-  Task<bool> confirmed(std::string generation);
+  Task<bool> confirmed(std::string generation, int answers_wanted);
   Task<void> make(Change* change, ports::SwitchReport* report);
   Task<Restored> restore(Change* change);
   [[noreturn]] void throw_failure(const Change& change, const std::exception_ptr& cause,
