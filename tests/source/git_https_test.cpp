@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <catch2/catch_all.hpp>
+#include <memory>
 
 #include "agent/base/error.hpp"
 #include "tests/fakes/small_disk.hpp"
@@ -38,8 +39,15 @@ struct HttpsFixture {
     commit = repo.commit("first");
   }
 
-  HttpsServerOptions serving(std::string token = "") const {
-    return {.repositories = folder / "repositories", .token = std::move(token), .canned = ""};
+  /// SSL_CERT_FILE for the server that serve() makes.
+  std::string certificate() const { return folder / "tls/certificate.pem"; }
+
+  /// A server of the repositories. Set the environment before: the server's thread reads it, too.
+  std::unique_ptr<HttpsServer> serve(HttpsServerOptions options = {}) {
+    options.repositories = folder / "repositories";
+    auto server = std::make_unique<HttpsServer>(folder / "tls", std::move(options));
+    source.url = server->url("/app/.git");
+    return server;
   }
 
   /// The message of the fetch's error, without "cannot fetch <address>: ".
@@ -55,9 +63,8 @@ struct HttpsFixture {
   std::string refusal_of_answer(const std::string& status_and_headers) {
     HttpsServerOptions options;
     options.canned = "HTTP/1.1 " + status_and_headers + "\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-    const HttpsServer server(folder / "tls", options);
-    const Variable trust("SSL_CERT_FILE", server.certificate());
-    source.url = server.url("/app/.git");
+    const Variable trust("SSL_CERT_FILE", certificate());
+    const auto server = serve(options);
     return refusal();
   }
 };
@@ -65,9 +72,8 @@ struct HttpsFixture {
 }  // namespace
 
 TEST_CASE_METHOD(HttpsFixture, "https: a public repository") {
-  const HttpsServer server(folder / "tls", serving());
-  const Variable trust("SSL_CERT_FILE", server.certificate());
-  source.url = server.url("/app/.git");
+  const Variable trust("SSL_CERT_FILE", certificate());
+  const auto server = serve();
   mirror.fetch(source);
   CHECK(mirror.resolve(source, "main") == commit);
 }
@@ -76,9 +82,8 @@ TEST_CASE_METHOD(HttpsFixture, "https: a full disk") {
   if (::geteuid() != 0) SKIP("needs root");
   run_program({"dd", "if=/dev/urandom", "of=" + (repo.folder() / "big").string(), "bs=1M", "count=4", "status=none"});
   repo.commit("big");
-  const HttpsServer server(folder / "tls", serving());
-  const Variable trust("SSL_CERT_FILE", server.certificate());
-  source.url = server.url("/app/.git");
+  const Variable trust("SSL_CERT_FILE", certificate());
+  const auto server = serve();
   std::filesystem::create_directory(folder / "small");
   on_small_disk(folder / "small", 1024, [&] {
     MirrorUnderTest on_small(folder / "small");
@@ -92,16 +97,18 @@ TEST_CASE_METHOD(HttpsFixture, "https: a full disk") {
 }
 
 TEST_CASE_METHOD(HttpsFixture, "https: a private repository") {
-  const HttpsServer server(folder / "tls", serving("the-token"));
-  const Variable trust("SSL_CERT_FILE", server.certificate());
-  source.url = server.url("/app/.git");
+  const Variable trust("SSL_CERT_FILE", certificate());
+  HttpsServerOptions options;
+  options.token = "the-token";
   SECTION("with its token") {
     source.token_env = "DEPLOY_TEST_TOKEN";
     const Variable token("DEPLOY_TEST_TOKEN", "the-token");
+    const auto server = serve(options);
     mirror.fetch(source);
     CHECK(mirror.resolve(source, "main") == commit);
   }
   SECTION("without a token") {
+    const auto server = serve(options);
     CHECK(
         refusal() ==
         "localhost asks who we are: the repository is private or does not exist; put a token that may read it into an "
@@ -110,9 +117,11 @@ TEST_CASE_METHOD(HttpsFixture, "https: a private repository") {
   SECTION("with a wrong token") {
     source.token_env = "DEPLOY_TEST_TOKEN";
     const Variable token("DEPLOY_TEST_TOKEN", "another");
+    const auto server = serve(options);
     CHECK(refusal() == "localhost refused the token; make a new one that may read the repository's contents");
   }
   SECTION("with a variable that is not set") {
+    const auto server = serve(options);
     source.token_env = "DEPLOY_TEST_TOKEN";
     CHECK(refusal() ==
           "the environment variable DEPLOY_TEST_TOKEN (source.git.token_env) is not set; set it for deployd, for "
@@ -122,17 +131,16 @@ TEST_CASE_METHOD(HttpsFixture, "https: a private repository") {
 }
 
 TEST_CASE_METHOD(HttpsFixture, "https: a repository that the server does not have") {
-  const HttpsServer server(folder / "tls", serving());
-  const Variable trust("SSL_CERT_FILE", server.certificate());
-  source.url = server.url("/none");
+  const Variable trust("SSL_CERT_FILE", certificate());
+  const auto server = serve();
+  source.url = server->url("/none");
   CHECK(
       refusal() ==
       "localhost has no such repository, or does not show it to us; check the address and that the token may read it");
 }
 
 TEST_CASE_METHOD(HttpsFixture, "https: a certificate that nobody vouches for") {
-  const HttpsServer server(folder / "tls", serving());
-  source.url = server.url("/app/.git");
+  const auto server = serve();
   CHECK(
       refusal() ==
       "the certificate of localhost is not trusted: it expired, is for another name, or its authority is unknown here; "
