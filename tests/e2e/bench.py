@@ -3,17 +3,21 @@
 1. Requests that fail over rollouts of backend and llm in turn, under load from outside and between services.
 2. A rollout's own time (without fetch, build, boot and drain) beside the same engine and Nginx calls by a bare script.
 3. What an idle deployd takes.
+4. How long `status` takes with a long history.
 """
 
 import argparse
 import datetime
+import http.client
 import pathlib
+import socket
+import sqlite3
 import statistics
 import sys
 import time
 
 from harness.repos import release
-from harness.scene import NETWORK, ROUTING, SERVICES, Scene
+from harness.scene import HOST, NETWORK, ROUTING, SERVICES, Scene
 from harness.wait import until
 
 OUTSIDE_RATE, BETWEEN_RATE = 500, 500
@@ -110,12 +114,39 @@ class Bench:
         after = switches()
         return self.agent.rss_kb() / 1024, max((after[t] - before.get(t, 0)) / seconds for t in after)
 
+    def measure_status(self, rollouts=100_000, times=200):
+        """Milliseconds of each GET /v1/status with so many rollouts in the history: copies of the last one of each service."""
+        self.agent.stop()
+        database = sqlite3.connect(HOST / "state" / "state.db")
+        columns = [row[1] for row in database.execute("PRAGMA table_info(rollouts)") if row[1] != "id"]
+        names = ", ".join(columns)
+        for service in SERVICES:
+            database.execute(
+                f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) INSERT INTO rollouts ({names}) "
+                f"SELECT {names} FROM n, (SELECT * FROM rollouts WHERE service = ? ORDER BY id DESC LIMIT 1)",
+                (rollouts // len(SERVICES) + 1, service))
+        database.commit()
+        database.close()
+        self.agent.start()
+        took = []
+        for _ in range(times):
+            connection = http.client.HTTPConnection("deployd")
+            connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connection.sock.connect(str(self.agent.socket))
+            began = time.perf_counter()
+            connection.request("GET", "/v1/status")
+            connection.getresponse().read()
+            took.append((time.perf_counter() - began) * 1000)
+            connection.close()
+        return took
+
     def run(self):
         self.scene.start()
         self.deploy(*SERVICES)
         shown, bare, reports = self.measure_rollouts()
         busy_rss = self.agent.rss_kb() / 1024
         idle_rss, wakeups = self.measure_idle()
+        status = self.measure_status()
         self.scene.stop()
 
         print(f"\nRequests over {self.count} rollouts of backend and llm, nginx with keepalive_min_timeout 5s\n")
@@ -139,6 +170,10 @@ class Bench:
 
         print("\nIdle deployd\n\n| MB | MB after the rollouts | wake-ups/s of its busiest thread |\n|---|---|---|")
         print(f"| {idle_rss:.1f} | {busy_rss:.1f} | {wakeups:.2f} |")
+
+        print("\nStatus with 100,000 rollouts in the history (ms)\n\n| median | 99 % | longest |\n|---|---|---|")
+        status.sort()
+        print(f"| {statistics.median(status):.1f} | {status[len(status) * 99 // 100]:.1f} | {status[-1]:.1f} |")
 
 
 def main():
