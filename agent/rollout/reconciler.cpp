@@ -156,8 +156,9 @@ Task<void> Reconciler::route_healthy(std::string service) {
     for (const auto& name : bad) found_.push_back(name + " is not healthy and gets no traffic until it is");
   }
   const auto wanted = good.empty() ? all : good;
-  if (live.front().port == 0 || journal_.under_way(service) || traffic_.routed(service) == wanted) co_return;
-  co_await traffic_.route(service, wanted);
+  if (live.front().port == 0 || traffic_.routed(service) == wanted) co_return;
+  const auto still_wanted = [this, service] { return !journal_.under_way(service); };
+  if (!co_await traffic_.route_if(still_wanted, service, wanted)) co_return;
   journal_.targets.set_routed(service, wanted);
   say_(service + ": " + std::to_string(wanted.size()) + " of " + std::to_string(live.size()) +
        " targets get its requests now");
@@ -177,6 +178,7 @@ Task<bool> Reconciler::runs(domain::Target target, std::optional<domain::Service
   const bool stopped = container->state == "exited" || container->state == "created";
   const bool paused = journal_.is_paused(target.service);
   const bool wanted = !config || config->container.restart != "no";
+  if (journal_.under_way(target.service)) co_return false;  // since a moment ago: it looks after its containers itself
   if (stopped && wanted && !paused) {
     co_await engine_.start(target.container_id);
     say_("started " + target.container_name + " again, which was " + container->state +

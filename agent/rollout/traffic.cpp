@@ -21,6 +21,18 @@ void give_each_upstream_once(std::vector<ports::Route>& routes) {
 
 Task<ports::SwitchReport> Traffic::route(std::string service, std::vector<domain::TargetId> targets) {
   const auto turn = co_await one_change_.lock();
+  co_return co_await change(std::move(service), std::move(targets));
+}
+
+Task<bool> Traffic::route_if(std::function<bool()> still_wanted, std::string service,
+                             std::vector<domain::TargetId> targets) {
+  const auto turn = co_await one_change_.lock();
+  if (!still_wanted()) co_return false;
+  co_await change(std::move(service), std::move(targets));
+  co_return true;
+}
+
+Task<ports::SwitchReport> Traffic::change(std::string service, std::vector<domain::TargetId> targets) {
   const Routed wanted{{service, targets}};
   auto report = co_await proxy_.apply(routes(wanted));
   proved_[service] = targets;

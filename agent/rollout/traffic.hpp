@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -24,6 +25,9 @@ class Traffic {
   /// UpstreamProxy::apply. The caller writes it down with TargetStore::set_routed, in a transaction of its own.
   Task<ports::SwitchReport> route(std::string service, std::vector<domain::TargetId> targets);
 
+  /// The same where `still_wanted` says so once it is this change's turn; returns whether it was.
+  Task<bool> route_if(std::function<bool()> still_wanted, std::string service, std::vector<domain::TargetId> targets);
+
   /// Makes Nginx route as was last proved or written down. `at_start`: and as a switch wants that was under way when
   /// the agent ended, because Nginx may have it already.
   Task<ports::SwitchReport> restore(bool at_start);
@@ -37,6 +41,7 @@ class Traffic {
   /// Service -> its targets, where that differs from the database.
   using Routed = std::map<std::string, std::vector<domain::TargetId>>;
 
+  Task<ports::SwitchReport> change(std::string service, std::vector<domain::TargetId> targets);
   std::vector<ports::Route> routes(const Routed& wanted);
   Routed switches_in_doubt();
 
