@@ -1,13 +1,8 @@
 #include "agent/api/queries.hpp"
 
-#include <algorithm>
-
 namespace deploy::api {
 
 namespace {
-
-/// How far back the last rollout that has ended is looked for: more cannot be queued or under way for one service.
-constexpr int recent = 20;
 
 std::string time_text(const std::optional<domain::Time>& time) { return time ? domain::iso_time(*time) : ""; }
 
@@ -83,10 +78,7 @@ ServiceView Queries::service(const std::string& name, const std::vector<domain::
     shown.rollout = active;
   }
   shown.paused = pause_of(name);
-  const auto past = journal_.rollouts.history(name, recent);
-  const auto last =
-      std::find_if(past.begin(), past.end(), [](const auto& rollout) { return domain::is_final(rollout.phase); });
-  if (last != past.end()) {
+  if (const auto last = journal_.rollouts.last_ended(name)) {
     shown.last = LastView{last->id.value, domain::to_string(last->phase), last->reason, time_text(last->finished)};
   }
   return shown;

@@ -148,6 +148,14 @@ std::vector<domain::Rollout> RolloutStore::history(const std::string& service, i
                          service, limit);
 }
 
+std::optional<domain::Rollout> RolloutStore::last_ended(const std::string& service) {
+  const auto found = database_.query(
+      std::string(rollout_columns) +
+          "WHERE service = ?1 AND phase NOT IN ('queued', 'running', 'undoing') ORDER BY id DESC LIMIT 1",
+      read_rollout, service);
+  return found.empty() ? std::nullopt : std::optional(found.front());
+}
+
 void RolloutStore::add_steps(const std::vector<domain::Step>& steps) {
   database_.transaction([&] {
     for (const auto& step : steps) {

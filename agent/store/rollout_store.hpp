@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,9 @@ class RolloutStore {
   std::vector<domain::Rollout> of_release(domain::ReleaseId release);
   /// Newest first; of one service where it is not empty.
   std::vector<domain::Rollout> history(const std::string& service, int limit);
+
+  /// The newest of the service that is neither queued nor under way.
+  std::optional<domain::Rollout> last_ended(const std::string& service);
 
   void add_steps(const std::vector<domain::Step>& steps);
   void update(const domain::Step& step);
