@@ -107,7 +107,10 @@ void Recovery::take_up(const std::string& service, const Strangers& found, const
     std::copy_if(found.begin(), found.end(), std::back_inserter(live), [&](const Stranger& stranger) {
       return runs(stranger.container) && routed.contains(stranger.address);
     });
-    if (live.empty() && journal_.targets.live(service).empty()) {
+    // Nothing says who had the traffic: without upstream files, and of a service that takes none through Nginx. Where
+    // they say that others have it, or nobody, these were never proved healthy.
+    const bool untold = routed.empty() || configured->proxy.port == 0;
+    if (live.empty() && untold && journal_.targets.live(service).empty()) {
       std::int64_t newest = 0;
       for (const auto& stranger : found) {
         if (runs(stranger.container)) newest = std::max(newest, stranger.rollout);

@@ -169,15 +169,26 @@ class Settled {
     }
   }
 
-  void check_routes(const domain::Service& service) {
-    const auto live = agent_.journal.targets.live(service.name);
-    std::set<std::string> wanted;
-    for (const auto& target : live) {
-      if (target.port != 0) wanted.insert(target.address);
+  static std::set<std::string> addresses(const std::vector<domain::Target>& targets) {
+    std::set<std::string> found;
+    for (const auto& target : targets) {
+      if (target.port != 0) found.insert(target.address);
     }
+    return found;
+  }
+
+  void check_routes(const domain::Service& service) {
     std::set<std::string> routed;
     for (const auto& endpoint : stage_.world.proxy.targets(service.name)) routed.insert(endpoint.address);
-    if (wanted != routed) watch_.broken("requests of " + service.name + " do not go to what is live");
+    if (addresses(agent_.journal.targets.routed(service.name)) != routed) {
+      watch_.broken("requests of " + service.name + " do not go where the database says");
+    }
+    const bool for_a_person = std::any_of(rollouts_.begin(), rollouts_.end(), [&](const auto& rollout) {
+      return rollout.service == service.name && rollout.phase == Phase::needs_operator;
+    });
+    if (for_a_person) return;
+    const auto live = agent_.journal.targets.live(service.name);
+    if (addresses(live) != routed) watch_.broken("requests of " + service.name + " do not go to what is live");
     for (const auto& target : live) {
       const auto* container = stage_.at_address(target.address);
       if (container == nullptr || container->container.id != target.container_id) {

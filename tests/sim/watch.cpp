@@ -69,7 +69,8 @@ void Watch::check_leaving(const std::string& kind, const Stage::Record& containe
   const auto now = stage_.world.clock.elapsed();
   if (label == container.container.labels.end() || now >= *since + stage_.service(label->second).drain) return;
   if (stage_.busy(container.container.id)) broken(kind + " of " + name + " in the middle of requests");
-  if (stage_.known_to_workers(container.container.id)) broken(kind + " of " + name + " while earlier workers may still ask it");
+  if (stage_.known_to_workers(container.container.id))
+    broken(kind + " of " + name + " while earlier workers may still ask it");
 }
 
 void Watch::check_image(const std::string& reference) {
