@@ -157,7 +157,7 @@ struct App::Parts {
           dispatcher(parts.executor, parts.journal, parts.releases, runner, parts.clock, *parts.services,
                      parts.configuration.agent.limits.rollouts,
                      [](const std::string& complaint) { spdlog::error("{}", complaint); }),
-          recovery(parts.engine, proxy, parts.journal, *parts.services,
+          recovery(parts.engine, proxy, parts.prober, parts.journal, *parts.services,
                    {addresses.site.instance, addresses.site.routing_network}),
           reconciler(parts.executor, parts.engine, parts.prober, parts.clock, parts.journal, traffic, recovery,
                      addresses.site.instance, addresses.nginx.container,

@@ -58,10 +58,13 @@ Task<std::set<std::string>> Recovery::routed_addresses() {
 // ---- adoption -------------------------------------------------------------------------------------------------------
 
 Task<void> Recovery::adopt() {
-  const auto found = co_await strangers();
+  auto found = co_await strangers();
   if (found.empty()) co_return;
   const auto routed = co_await routed_addresses();
-  for (const auto& [service, containers] : found) {
+  for (auto& [service, containers] : found) {
+    for (auto& stranger : containers) {
+      if (routed.empty()) stranger.healthy = co_await healthy(stranger);
+    }
     journal_.transaction([&, &name = service, &members = containers] { take_up(name, members, routed); });
   }
 }
@@ -99,26 +102,43 @@ Task<Recovery::Stranger> Recovery::describe(ports::Container container) {
   co_return stranger;
 }
 
+const domain::Service* Recovery::configured(const std::string& service) const {
+  const auto found = std::find_if(services_.begin(), services_.end(),
+                                  [&](const domain::Service& other) { return other.name == service; });
+  return found == services_.end() ? nullptr : &*found;
+}
+
+Task<bool> Recovery::healthy(Stranger stranger) {
+  const auto* service = configured(stranger.service);
+  if (service == nullptr || !runs(stranger.container)) co_return false;
+  auto check = service->health;
+  check.successes = 1;
+  check.deadline = check.timeout;
+  const ports::Endpoint endpoint{stranger.address, check.port};
+  const auto quiet = [](std::string_view) {};
+  const auto verdict = co_await prober_.prove(stranger.container.id, endpoint, check, quiet);
+  co_return verdict.healthy;
+}
+
 void Recovery::take_up(const std::string& service, const Strangers& found, const std::set<std::string>& routed) {
-  const auto configured = std::find_if(services_.begin(), services_.end(),
-                                       [&](const domain::Service& other) { return other.name == service; });
   Strangers live;
-  if (configured != services_.end()) {
+  if (const auto* wanted = configured(service)) {
     std::copy_if(found.begin(), found.end(), std::back_inserter(live), [&](const Stranger& stranger) {
       return runs(stranger.container) && routed.contains(stranger.address);
     });
-    // Nothing says who had the traffic: without upstream files, and of a service that takes none through Nginx. Where
-    // they say that others have it, or nobody, these were never proved healthy.
-    const bool untold = routed.empty() || configured->proxy.port == 0;
-    if (live.empty() && untold && journal_.targets.live(service).empty()) {
+    // Where upstream files say that others had the traffic, or nobody, these were never proved healthy.
+    const auto untold = [&](const Stranger& stranger) {
+      return runs(stranger.container) && (wanted->proxy.port == 0 || stranger.healthy);
+    };
+    if (live.empty() && journal_.targets.live(service).empty()) {
       std::int64_t newest = 0;
       for (const auto& stranger : found) {
-        if (runs(stranger.container)) newest = std::max(newest, stranger.rollout);
+        if (untold(stranger)) newest = std::max(newest, stranger.rollout);
       }
       std::copy_if(found.begin(), found.end(), std::back_inserter(live),
-                   [&](const Stranger& stranger) { return runs(stranger.container) && stranger.rollout == newest; });
+                   [&](const Stranger& stranger) { return untold(stranger) && stranger.rollout == newest; });
     }
-    if (!live.empty()) make_live(*configured, live, routed);
+    if (!live.empty()) make_live(*wanted, live, routed);
   }
   Strangers strays;
   std::copy_if(found.begin(), found.end(), std::back_inserter(strays), [&](const Stranger& stranger) {

@@ -16,6 +16,7 @@
 #include "agent/base/async.hpp"
 #include "agent/domain/service.hpp"
 #include "agent/ports/container_engine.hpp"
+#include "agent/ports/health_prober.hpp"
 #include "agent/ports/upstream_proxy.hpp"
 #include "agent/rollout/journal.hpp"
 
@@ -28,12 +29,17 @@ class Recovery {
     std::string routing_network;
   };
 
-  Recovery(ports::ContainerEngine& engine, ports::UpstreamProxy& proxy, Journal& journal,
+  Recovery(ports::ContainerEngine& engine, ports::UpstreamProxy& proxy, ports::HealthProber& prober, Journal& journal,
            const std::vector<domain::Service>& services, Identity identity)
-      : engine_(engine), proxy_(proxy), journal_(journal), services_(services), identity_(std::move(identity)) {}
+      : engine_(engine),
+        proxy_(proxy),
+        prober_(prober),
+        journal_(journal),
+        services_(services),
+        identity_(std::move(identity)) {}
 
   /// At start, before anything is routed: containers that carry our label and are not in the journal become live again
-  /// where they get the traffic (or, where no upstream file tells, are the newest that run), as a rollout that
+  /// where they get the traffic (or, where no upstream file tells, are the newest healthy ones), as a rollout that
   /// succeeded; the others are written down as strays, with a rollout that needs a person.
   Task<void> adopt();
 
@@ -51,11 +57,14 @@ class Recovery {
     std::string address;         // on the routing network; empty: not connected
     std::string image;           // what it can be created from again
     bool image_is_ours = false;  // we built it
+    bool healthy = false;        // looked at only where no upstream file tells who had the traffic
   };
   using Strangers = std::vector<Stranger>;
 
   std::optional<domain::Target> known(const ports::Container& container);
   Task<std::map<std::string, Strangers>> strangers();
+  const domain::Service* configured(const std::string& service) const;
+  Task<bool> healthy(Stranger stranger);
   Task<Stranger> describe(ports::Container container);
   Task<std::set<std::string>> routed_addresses();
   Task<void> sweep_containers(std::set<std::string> routed, std::vector<std::string>* removed);
@@ -71,6 +80,7 @@ class Recovery {
 
   ports::ContainerEngine& engine_;
   ports::UpstreamProxy& proxy_;
+  ports::HealthProber& prober_;
   Journal& journal_;
   const std::vector<domain::Service>& services_;
   Identity identity_;

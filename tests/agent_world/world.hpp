@@ -122,7 +122,7 @@ struct Agent {
         runner(planner, effects, journal, of.clock, std::chrono::minutes(2)),
         dispatcher(context.get_executor(), journal, releases, runner, of.clock, of.services, 2,
                    [this](const std::string& complaint) { complaints.push_back(complaint); }),
-        recovery(*through.engine, *through.proxy, journal, of.services, {"instance-1", "deployctl"}),
+        recovery(*through.engine, *through.proxy, *through.prober, journal, of.services, {"instance-1", "deployctl"}),
         reconciler(context.get_executor(), *through.engine, *through.prober, of.clock, journal, traffic, recovery,
                    "instance-1", "nginx", [this](const std::string& message) { said.push_back(message); }) {}
 

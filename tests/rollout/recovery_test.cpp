@@ -101,6 +101,27 @@ TEST_CASE("with a lost state folder the containers that get the traffic are live
   CHECK(routed_container(world, "backend").starts_with("backend-aaaaaaa-"));
 }
 
+TEST_CASE("without state and upstream files the newest healthy containers are taken up, and no other gets traffic") {
+  World world;
+  world.services = {service_named("backend"), service_named("llm")};
+  {
+    Agent agent(world);
+    agent.push({"backend", "llm"}, 'a');
+    agent.work();
+  }
+  const auto backend = routed_container(world, "backend");
+  lose_state(world);
+  world.proxy.live.clear();
+  world.prober.judge = [&](const FakeProber::Probe& probe) {
+    return ports::Verdict{world.engine.at(backend).container.id == probe.container_id, "no answer"};
+  };
+  Agent agent(world);
+  agent.work();
+  CHECK(routed_container(world, "backend") == backend);
+  CHECK(world.proxy.targets("llm").empty());
+  CHECK(agent.outcomes() == "backend succeeded, llm needs_operator");
+}
+
 TEST_CASE("containers of another state that get no traffic are reported, and never removed") {
   World world;
   world.services = {service_named("backend")};
