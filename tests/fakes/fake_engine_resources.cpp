@@ -219,15 +219,21 @@ Task<std::string> FakeEngine::build(ports::BuildRequest request, ports::OnLog on
 Task<ports::Image> FakeEngine::pull(std::string reference, ports::OnLog on_log) {
   const std::string wanted = with_tag(reference);
   Call call(*this, "pull", wanted);
-  const auto found = registry.find(wanted);
+  // By its digest or by its tag: a registry that holds one has the other.
+  const auto found = std::find_if(registry.begin(), registry.end(), [&](const auto& held) {
+    const auto repository = held.first.substr(0, held.first.rfind(':'));
+    return held.first == wanted || repository + "@sha256:" + sha256_hex(held.first) == wanted;
+  });
   if (found == registry.end()) {
     throw Error(ErrorKind::not_found, "pull " + wanted + ": manifest for " + wanted + " not found: manifest unknown");
   }
   on_log("Pulling from " + wanted);
   if (find_image(wanted) == nullptr) {
+    const bool by_digest = found->first != wanted;
     add_image(wanted, found->second);
-    const auto repository = wanted.substr(0, wanted.rfind(':'));
-    images_.back().digests = {repository + "@sha256:" + sha256_hex(wanted)};
+    const auto repository = found->first.substr(0, found->first.rfind(':'));
+    images_.back().digests = {repository + "@sha256:" + sha256_hex(found->first)};
+    if (by_digest) images_.back().tags.clear();
   }
   const auto image = *find_image(wanted);
   call.done();

@@ -175,6 +175,7 @@ void Watch::after_commit(tests::Agent& agent) {
 
 /// What was undone has left nothing.
 void Watch::check_undone(tests::Agent& agent, const domain::Rollout& rollout) {
+  if (forgot_) return;  // numbers began anew, and labels still hold the earlier ones
   if (domain::is_success(rollout.phase) || rollout.phase == domain::Phase::needs_operator) return;
   std::set<std::string> made;
   for (const auto& target : agent.journal.targets.of_rollout(rollout.id)) made.insert(std::to_string(target.id.value));
@@ -197,6 +198,7 @@ void Watch::disturbed(const std::string& service) {
 void Watch::forget() {
   ended_.clear();
   under_way_.clear();
+  forgot_ = true;
 }
 
 }  // namespace deploy::sim

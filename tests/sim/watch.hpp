@@ -56,6 +56,7 @@ class Watch {
   Boundary& boundary_;
   Trace& trace_;
   std::string foreign_;
+  bool forgot_ = false;  // the state was lost once
   std::optional<std::string> violation_;
   std::set<std::string> proved_;
   std::map<std::int64_t, UnderWay> under_way_;
