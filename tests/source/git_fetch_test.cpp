@@ -38,7 +38,7 @@ Task<void> wait_closed(tcp::socket* socket) {
   std::string said;
   boost::system::error_code closed;
   auto token = asio::redirect_error(asio::use_awaitable, closed);
-  co_await asio::async_read(*socket, asio::dynamic_buffer(said), std::move(token));
+  co_await asio::async_read(*socket, asio::dynamic_buffer(said), token);
 }
 
 Task<void> ignore_outcome(Task<ProcessOutcome> work) { co_await std::move(work); }
