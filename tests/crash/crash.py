@@ -163,7 +163,7 @@ def main():
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of --rounds")
     parser.add_argument("--at", type=int, help="one kill, at this boundary")
     parser.add_argument("--second", type=int, default=0, help="with --at: and one at this boundary of the restarted deployd")
-    parser.add_argument("--scenario", choices=ALL, default="works", help="with --at: of this rollout")
+    parser.add_argument("--scenario", choices=ALL, help="with --at: of this rollout (default: works); alone: only this one's boundaries")
     parser.add_argument("--merge", action="store_true", help="one kill where two boundaries see the same world")
     arguments = parser.parse_args()
     host = Host()
@@ -172,7 +172,9 @@ def main():
         if arguments.rounds:
             crash.at_random(arguments.rounds, arguments.seed)
         elif arguments.at:
-            crash.round(ALL[arguments.scenario], arguments.at, arguments.second)
+            crash.round(ALL[arguments.scenario or "works"], arguments.at, arguments.second)
+        elif arguments.scenario:
+            crash.each(ALL[arguments.scenario], arguments.merge)
         else:
             works = crash.each(WORKS, arguments.merge)
             for scenario in (CRASHES, REFUSED):

@@ -13,7 +13,7 @@ MOVES_WITHIN = 30.0  # seconds from a restart to the first step that is begun, e
 ENDS_WITHIN = 120.0  # seconds: many times what these rollouts take, for a machine that has other things to do
 
 
-CLEAN_WITHIN = 5.0  # what could not be cleared away while Nginx refused everything is tried again
+CLEAN_WITHIN = 40.0  # what could not be cleared away while Nginx refused everything waits for the agent's next look around
 
 
 class Scenario:
