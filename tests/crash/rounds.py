@@ -13,7 +13,7 @@ MOVES_WITHIN = 30.0  # seconds from a restart to the first step that is begun, e
 ENDS_WITHIN = 120.0  # seconds: many times what these rollouts take, for a machine that has other things to do
 
 
-CLEAN_WITHIN = 40.0  # what could not be cleared away while Nginx refused everything waits for the agent's next look around
+CLEAN_WITHIN = 40.0  # seconds: what could not be cleared away at once waits for the agent's next look around
 
 
 class Scenario:
@@ -42,6 +42,10 @@ class Scenario:
         if self.break_nginx:
             file = world.scene.nginx.conf / "nginx.conf"
             file.write_text(file.read_text().replace("nonsense;\n", ""))
+            # At its start deployd looks at Nginx at once; else some seconds later.
+            if world.agent.process.poll() is None:
+                world.agent.stop()
+                world.agent.start()
 
 
 WORKS = Scenario("works", "a version that works", ["backend"], "succeeded")

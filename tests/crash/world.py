@@ -35,7 +35,7 @@ LOAD = {"outside": (8, 80), "between": (4, 40)}  # connections, requests per sec
 
 def _service(name, health, **more):
     return {"service": name, "on": "push", "repo": f"demo/{name}", "source": {"git": {"url": f"file://{HOST}/git/{name}.git"}},
-            "health": {"http": health, "interval": "50ms", "deadline": "5s"}, "drain": DRAIN, "retain": RETAIN, **more}
+            "health": {"http": health, "interval": "50ms", "deadline": "15s"}, "drain": DRAIN, "retain": RETAIN, **more}
 
 
 SERVICES = {
@@ -159,7 +159,7 @@ class World:
 
     def violations(self):
         """What is not as it must be when nothing is under way."""
-        return [*self._containers(), *self._images(), *self._files(), *self._versions(), *self._processes()]
+        return [*self._containers(), *self._images(), *self._files(), *self._versions(), *self._processes(), *self._notes()]
 
     def _containers(self):
         wrong = []
@@ -217,6 +217,12 @@ class World:
 
     def _processes(self):
         return [f"the process {pid} ({line}) is left" for pid, line in fetches()]
+
+    def _notes(self):
+        try:
+            return [f"deployd says: {note}" for note in self.agent.view("status")["notes"]]
+        except RuntimeError as error:
+            return [str(error)]
 
     def failures(self):
         """Requests that failed since the last time this was asked: (number, what each load saw)."""
