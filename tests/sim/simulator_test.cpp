@@ -62,7 +62,7 @@ TEST_CASE("the generator is the same everywhere") {
   Random random(7, 1);
   std::vector<std::uint64_t> drawn;
   for (int i = 0; i < 4; ++i) drawn.push_back(random.below(1000));
-  CHECK(drawn == std::vector<std::uint64_t>{411, 882, 166, 71});
+  CHECK(drawn == std::vector<std::uint64_t>{435, 691, 837, 543});
 }
 
 TEST_CASE("a seed replays exactly, and another one is another life") {
