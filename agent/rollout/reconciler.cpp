@@ -157,7 +157,12 @@ Task<void> Reconciler::route_healthy(std::string service) {
   }
   const auto wanted = good.empty() ? all : good;
   if (live.front().port == 0 || traffic_.routed(service) == wanted) co_return;
-  const auto still_wanted = [this, service] { return !journal_.under_way(service); };
+  // Probing takes a while, in which a rollout may have begun, or even ended.
+  const auto still_wanted = [this, service, all] {
+    std::vector<domain::TargetId> now;
+    for (const auto& target : journal_.targets.live(service)) now.push_back(target.id);
+    return !journal_.under_way(service) && now == all;
+  };
   if (!co_await traffic_.route_if(still_wanted, service, wanted)) co_return;
   journal_.targets.set_routed(service, wanted);
   say_(service + ": " + std::to_string(wanted.size()) + " of " + std::to_string(live.size()) +
@@ -169,6 +174,7 @@ Task<void> Reconciler::route_healthy(std::string service) {
 Task<bool> Reconciler::runs(domain::Target target, std::optional<domain::Service> config) {
   const auto container = co_await engine_.inspect(target.container_id);
   if (container && container->state == "running") co_return true;
+  if (journal_.targets.get(target.id).state != domain::TargetState::live) co_return false;  // replaced meanwhile
   unsettled_ = true;
   if (!container) {
     found_.push_back("the container " + target.container_name +
