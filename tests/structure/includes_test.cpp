@@ -27,8 +27,8 @@ const std::map<std::string, std::set<std::string>> allowed{
     {"rollout", {"base", "domain", "ports", "store", "strategies"}},
     {"api", {"base", "domain", "ports", "store", "http", "rollout"}},
     {"daemon",
-     {"base", "domain", "ports", "config", "http", "store", "strategies", "webhook", "engine", "source", "proxy", "health",
-      "rollout", "api"}},
+     {"base", "domain", "ports", "config", "http", "store", "strategies", "webhook", "engine", "source", "proxy",
+      "health", "rollout", "api"}},
     // Of the API it may use the JSON forms only, which are pure data; see below.
     {"ctl", {"base", "domain", "config", "http", "api"}},
 };
