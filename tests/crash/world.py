@@ -93,8 +93,6 @@ class World:
         for load in self.loads:
             load.end()
         self.scene.close()
-        for image in self._own_images():
-            self.engine.call("DELETE", f"/images/{image['Id']}", force="true")
 
     # ---- what a round does ------------------------------------------------------------------------------------------
 
@@ -177,12 +175,9 @@ class World:
         return wrong
 
     def _images(self):
-        tags = sorted(tag for image in self._own_images() for tag in image["RepoTags"] or [f"<none> {image['Id']}"])
+        tags = sorted(tag for image in self.scene.own_images() for tag in image["RepoTags"] or [f"<none> {image['Id']}"])
         wanted = sorted(f"deployctl/{service}:{revision}" for service, kept in self.kept.items() for revision in kept)
         return [] if tags == wanted else [f"images are {tags}, and were to be {wanted}"]
-
-    def _own_images(self):
-        return self.engine.call("GET", "/images/json", filters=json.dumps({"label": ["deployctl.instance"]}))
 
     def _files(self):
         wrong = []
@@ -275,6 +270,7 @@ class World:
         wrong = "\n".join(self.violations())
         return [word for word in ("/planted'", "deployctl/planted:planted", "'.planted.tmp'", "git/planted.lock",
                                   "was to serve planted") if word not in wrong]
+
 
 def fetches():
     """(pid, command line) of every git-fetch that runs."""

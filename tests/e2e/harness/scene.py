@@ -65,6 +65,8 @@ class Scene:
                 process.wait()
         for container in self.engine.call("GET", "/containers/json", all="true"):
             self.engine.remove(container["Id"])
+        for image in self.own_images():
+            self.engine.call("DELETE", f"/images/{image['Id']}", force="true")
         self.engine.call("POST", "/networks/prune")
         shutil.rmtree(HOST)
 
@@ -78,6 +80,10 @@ class Scene:
         """{name: state} of what deployd made."""
         containers = self.engine.call("GET", "/containers/json", all="true")
         return {c["Names"][0].lstrip("/"): c["State"] for c in containers if "deployctl.instance" in c["Labels"]}
+
+    def own_images(self):
+        """Of every scene of this engine: each takes away its own at its end."""
+        return self.engine.call("GET", "/images/json", filters=json.dumps({"label": ["deployctl.instance"]}))
 
     def edit_service(self, service, edit):
         """Rewrites a file of deploy.d and restarts deployd with it; returns the text that was there."""
