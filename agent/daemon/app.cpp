@@ -16,6 +16,7 @@
 #include "agent/health/prober.hpp"
 #include "agent/http/server.hpp"
 #include "agent/proxy/nginx.hpp"
+#include "agent/rollout/adoption.hpp"
 #include "agent/rollout/dispatcher.hpp"
 #include "agent/rollout/reconciler.hpp"
 #include "agent/source/git_mirror.hpp"
@@ -157,9 +158,10 @@ struct App::Parts {
           dispatcher(parts.executor, parts.journal, parts.releases, runner, parts.clock, *parts.services,
                      parts.configuration.agent.limits.rollouts,
                      [](const std::string& complaint) { spdlog::error("{}", complaint); }),
-          recovery(parts.engine, proxy, parts.prober, parts.journal, *parts.services,
-                   {addresses.site.instance, addresses.site.routing_network}),
-          reconciler(parts.executor, parts.engine, parts.prober, parts.clock, parts.journal, traffic, recovery,
+          adoption(parts.engine, parts.prober, parts.journal, traffic, *parts.services, addresses.site.instance,
+                   addresses.site.routing_network),
+          sweep(parts.engine, traffic, parts.clock, parts.journal, addresses.site.instance),
+          reconciler(parts.executor, parts.engine, parts.prober, parts.clock, parts.journal, traffic, sweep,
                      addresses.site.instance, addresses.nginx.container,
                      [](const std::string& message) { spdlog::warn("{}", message); }) {}
 
@@ -169,7 +171,8 @@ struct App::Parts {
     rollout::StepEffects effects;
     rollout::Runner runner;
     rollout::Dispatcher dispatcher;
-    rollout::Recovery recovery;
+    rollout::Adoption adoption;
+    rollout::Sweep sweep;
     rollout::Reconciler reconciler;
   };
 
@@ -283,7 +286,7 @@ Task<void> App::Parts::prepare() {
         const auto addresses = co_await prepare_site(engine, database, configuration, state);
         work.emplace(*this, addresses);
       }
-      co_await work->recovery.adopt();
+      co_await work->adoption.run();
     } catch (const Error& error) {
       problem = error.message();
     }

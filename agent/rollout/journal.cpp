@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "agent/domain/labels.hpp"
+
 namespace deploy::rollout {
 
 namespace {
@@ -14,6 +16,16 @@ std::string in_words(domain::Phase phase) {
 }
 
 }  // namespace
+
+// Containers are written down before they are made, so the target's row is there even where the container's id is not.
+std::optional<domain::Target> Journal::target_of(const ports::Container& container) {
+  if (const auto target = targets.of_container(container.id)) return target;
+  const auto target = targets.find({domain::labels::number(container.labels, domain::labels::target)});
+  if (!target || !target->container_id.empty()) return std::nullopt;
+  const bool same = target->service == domain::labels::text(container.labels, domain::labels::service) &&
+                    target->rollout.value == domain::labels::number(container.labels, domain::labels::rollout);
+  return same ? target : std::nullopt;
+}
 
 std::optional<domain::Service> Journal::stored_config(const domain::Target& target) {
   if (!target.revision) return std::nullopt;

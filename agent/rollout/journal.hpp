@@ -6,6 +6,7 @@
 #include "agent/domain/rollout.hpp"
 #include "agent/domain/service.hpp"
 #include "agent/ports/clock.hpp"
+#include "agent/ports/container_engine.hpp"
 #include "agent/store/database.hpp"
 #include "agent/store/event_log.hpp"
 #include "agent/store/pause_store.hpp"
@@ -32,6 +33,9 @@ class Journal {
 
   domain::Time now() const { return clock_.now(); }
   void transaction(const std::function<void()>& body) { database_.transaction(body); }
+
+  /// The target whose container this is; nullopt: the journal does not know it.
+  std::optional<domain::Target> target_of(const ports::Container& container);
 
   /// The configuration that the target runs with: its own revision's. nullopt: it has no revision yet.
   std::optional<domain::Service> stored_config(const domain::Target& target);

@@ -20,14 +20,14 @@ constexpr seconds reconnect{5};  // to the engine's events
 }  // namespace
 
 Reconciler::Reconciler(asio::any_io_executor executor, ports::ContainerEngine& engine, ports::HealthProber& prober,
-                       ports::Clock& clock, Journal& journal, Traffic& traffic, Recovery& recovery,
+                       ports::Clock& clock, Journal& journal, Traffic& traffic, Sweep& sweep,
                        std::string instance, std::string nginx, Say say)
     : engine_(engine),
       prober_(prober),
       clock_(clock),
       journal_(journal),
       traffic_(traffic),
-      recovery_(recovery),
+      sweep_(sweep),
       instance_(std::move(instance)),
       nginx_(std::move(nginx)),
       say_(std::move(say)),
@@ -63,7 +63,7 @@ Task<void> Reconciler::pass() {
   const auto seen = journal_.last_event();
   co_await restore_routes();
   co_await look_at_live();
-  co_await sweep();
+  co_await clear_away();
   for (const auto& problem : found_) {
     if (std::find(problems_.begin(), problems_.end(), problem) == problems_.end()) say_(problem);
   }
@@ -91,11 +91,8 @@ Task<void> Reconciler::follow_events() {
 
 /// A rollout looks after its own containers.
 void Reconciler::on_event(const ports::EngineEvent& event) {
-  const auto label = [&](const char* name) {
-    const auto found = event.labels.find(name);
-    return found == event.labels.end() ? std::string() : found->second;
-  };
-  const bool ours = label(domain::labels::instance) == instance_ && !journal_.under_way(label(domain::labels::service));
+  const bool ours = domain::labels::text(event.labels, domain::labels::instance) == instance_ &&
+                    !journal_.under_way(domain::labels::text(event.labels, domain::labels::service));
   const bool nginx = event.container_name == nginx_ || event.container_id.starts_with(nginx_);
   if (!ours && !nginx) return;
   woken_ = true;
@@ -157,13 +154,20 @@ Task<void> Reconciler::route_healthy(std::string service) {
   }
   const auto wanted = good.empty() ? all : good;
   if (live.front().port == 0 || traffic_.routed(service) == wanted) co_return;
-  // Probing takes a while, in which a rollout may have begun, or even ended.
-  const auto still_wanted = [this, service, all] {
+  const auto begin = [this, service, all, wanted] {
+    // Probing takes a while, in which a rollout may have begun, or even ended.
     std::vector<domain::TargetId> now;
     for (const auto& target : journal_.targets.live(service)) now.push_back(target.id);
-    return !journal_.under_way(service) && now == all;
+    if (journal_.under_way(service) || now != all) return false;
+    // If the agent ends before the change is written down, the next one must not route to what is taken out here.
+    std::vector<domain::TargetId> kept;
+    for (const auto id : traffic_.routed(service)) {
+      if (std::find(wanted.begin(), wanted.end(), id) != wanted.end()) kept.push_back(id);
+    }
+    if (!kept.empty()) journal_.targets.set_routed(service, kept);
+    return true;
   };
-  if (!co_await traffic_.route_if(still_wanted, service, wanted)) co_return;
+  if (!co_await traffic_.route_if(begin, service, wanted)) co_return;
   journal_.targets.set_routed(service, wanted);
   say_(service + ": " + std::to_string(wanted.size()) + " of " + std::to_string(live.size()) +
        " targets get its requests now");
@@ -205,10 +209,14 @@ Task<bool> Reconciler::healthy(domain::Target target, domain::HealthCheck check)
   co_return verdict.healthy;
 }
 
-Task<void> Reconciler::sweep() {
+Task<void> Reconciler::clear_away() {
   try {
-    const auto removed = co_await recovery_.sweep();
-    for (const auto& what : removed) say_("removed " + what + ", which belonged to nothing any more");
+    const auto report = co_await sweep_.run();
+    for (const auto& what : report.removed) say_("removed " + what + ", which belonged to nothing any more");
+    for (const auto& name : report.draining) {
+      found_.push_back("the container " + name + " belongs to nothing any more; it is removed when its requests have ended");
+      unsettled_ = true;
+    }
   } catch (const Error& error) {
     found_.push_back("clearing away what is left over: " + error.message());
     unsettled_ = true;

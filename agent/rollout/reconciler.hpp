@@ -12,7 +12,7 @@
 #include "agent/ports/container_engine.hpp"
 #include "agent/ports/health_prober.hpp"
 #include "agent/rollout/journal.hpp"
-#include "agent/rollout/recovery.hpp"
+#include "agent/rollout/sweep.hpp"
 #include "agent/rollout/traffic.hpp"
 
 namespace deploy::rollout {
@@ -24,7 +24,7 @@ class Reconciler {
   /// `nginx`: name or id of Nginx's container, whose events matter. `say` hears of what was mended and of each problem
   /// once.
   Reconciler(asio::any_io_executor executor, ports::ContainerEngine& engine, ports::HealthProber& prober,
-             ports::Clock& clock, Journal& journal, Traffic& traffic, Recovery& recovery, std::string instance,
+             ports::Clock& clock, Journal& journal, Traffic& traffic, Sweep& sweep, std::string instance,
              std::string nginx, Say say);
 
   /// Runs until it is cancelled.
@@ -46,7 +46,7 @@ class Reconciler {
   Task<void> follow_events();
   void on_event(const ports::EngineEvent& event);
   Task<void> restore_routes();
-  Task<void> sweep();
+  Task<void> clear_away();
   Task<void> route_healthy(std::string service);
   Task<bool> runs(domain::Target target, std::optional<domain::Service> config);
   Task<bool> healthy(domain::Target target, domain::HealthCheck check);
@@ -57,7 +57,7 @@ class Reconciler {
   ports::Clock& clock_;
   Journal& journal_;
   Traffic& traffic_;
-  Recovery& recovery_;
+  Sweep& sweep_;
   std::string instance_;
   std::string nginx_;
   Say say_;

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <set>
+
+#include "agent/base/error.hpp"
 
 namespace deploy::rollout {
 
@@ -24,10 +25,10 @@ Task<ports::SwitchReport> Traffic::route(std::string service, std::vector<domain
   co_return co_await change(std::move(service), std::move(targets));
 }
 
-Task<bool> Traffic::route_if(std::function<bool()> still_wanted, std::string service,
+Task<bool> Traffic::route_if(std::function<bool()> begin, std::string service,
                              std::vector<domain::TargetId> targets) {
   const auto turn = co_await one_change_.lock();
-  if (!still_wanted()) co_return false;
+  if (!begin()) co_return false;
   co_await change(std::move(service), std::move(targets));
   co_return true;
 }
@@ -45,6 +46,19 @@ Task<ports::SwitchReport> Traffic::restore(bool at_start) {
   auto report = co_await proxy_.apply(routes(in_doubt));
   for (const auto& [service, targets] : in_doubt) proved_[service] = targets;
   co_return report;
+}
+
+Task<std::set<std::string>> Traffic::addresses() {
+  std::set<std::string> named;
+  std::vector<ports::Endpoint> endpoints;
+  try {
+    endpoints = co_await proxy_.routed();
+  } catch (const Error& error) {
+    // No folder, no upstream files.
+    if (error.kind() != ErrorKind::not_found) throw;
+  }
+  for (const auto& endpoint : endpoints) named.insert(endpoint.address);
+  co_return named;
 }
 
 std::vector<domain::TargetId> Traffic::routed(const std::string& service) {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,12 +26,16 @@ class Traffic {
   /// UpstreamProxy::apply. The caller writes it down with TargetStore::set_routed, in a transaction of its own.
   Task<ports::SwitchReport> route(std::string service, std::vector<domain::TargetId> targets);
 
-  /// The same where `still_wanted` says so once it is this change's turn; returns whether it was.
-  Task<bool> route_if(std::function<bool()> still_wanted, std::string service, std::vector<domain::TargetId> targets);
+  /// The same where `begin` says so once it is this change's turn; returns whether it did. It may write down what must
+  /// be there before the change.
+  Task<bool> route_if(std::function<bool()> begin, std::string service, std::vector<domain::TargetId> targets);
 
   /// Makes Nginx route as was last proved or written down. `at_start`: and as a switch wants that was under way when
   /// the agent ended, because Nginx may have it already.
   Task<ports::SwitchReport> restore(bool at_start);
+
+  /// Every address that upstream files name, whether or not the journal knows it.
+  Task<std::set<std::string>> addresses();
 
   /// Who gets the service's requests, as last proved by this agent, else as written down.
   std::vector<domain::TargetId> routed(const std::string& service);

@@ -108,6 +108,11 @@ domain::RolloutId RolloutStore::add(const domain::Rollout& rollout) {
   return domain::RolloutId{database_.last_id()};
 }
 
+// SQLite keeps the last number of an AUTOINCREMENT table in sqlite_sequence, from the table's first row on.
+void RolloutStore::number_after(domain::RolloutId id) {
+  database_.execute("UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'rollouts'", id);
+}
+
 void RolloutStore::update(const domain::Rollout& rollout) {
   database_.execute(
       "UPDATE rollouts SET commit_id = ?2, revision = ?3, previous = ?4, config = ?5, phase = ?6, reason = ?7, log = "

@@ -18,6 +18,8 @@ class RolloutStore {
   domain::ReleaseId add_release(domain::Time now);
   /// Stores it as given and returns its id.
   domain::RolloutId add(const domain::Rollout& rollout);
+  /// Later rollouts get numbers above this one. Not before the first rollout was added.
+  void number_after(domain::RolloutId id);
   /// Writes everything that can change after `add`, but for `stop`.
   void update(const domain::Rollout& rollout);
   void set_stop(domain::RolloutId id, const domain::StopWish& wish);

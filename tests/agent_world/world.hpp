@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/rollout/adoption.hpp"
 #include "agent/rollout/dispatcher.hpp"
 #include "agent/rollout/reconciler.hpp"
 #include "agent/store/delivery_inbox.hpp"
@@ -122,8 +123,9 @@ struct Agent {
         runner(planner, effects, journal, of.clock, std::chrono::minutes(2)),
         dispatcher(context.get_executor(), journal, releases, runner, of.clock, of.services, 2,
                    [this](const std::string& complaint) { complaints.push_back(complaint); }),
-        recovery(*through.engine, *through.proxy, *through.prober, journal, of.services, {"instance-1", "deployctl"}),
-        reconciler(context.get_executor(), *through.engine, *through.prober, of.clock, journal, traffic, recovery,
+        adoption(*through.engine, *through.prober, journal, traffic, of.services, "instance-1", "deployctl"),
+        sweep(*through.engine, traffic, of.clock, journal, "instance-1"),
+        reconciler(context.get_executor(), *through.engine, *through.prober, of.clock, journal, traffic, sweep,
                    "instance-1", "nginx", [this](const std::string& message) { said.push_back(message); }) {}
 
   /// A push of each of these services, all stored at the same moment.
@@ -204,7 +206,8 @@ struct Agent {
   rollout::StepEffects effects;
   rollout::Runner runner;
   rollout::Dispatcher dispatcher;
-  rollout::Recovery recovery;
+  rollout::Adoption adoption;
+  rollout::Sweep sweep;
   rollout::Reconciler reconciler;
   asio::cancellation_signal stop_signal;
   std::vector<std::string> complaints;
@@ -236,7 +239,7 @@ struct Agent {
          pause = std::min<std::chrono::milliseconds>(pause * 2, std::chrono::seconds(10))) {
       bool failed = false;
       try {
-        co_await recovery.adopt();
+        co_await adoption.run();
       } catch (const Error&) {
         failed = true;
       }

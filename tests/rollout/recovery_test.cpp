@@ -57,6 +57,54 @@ TEST_CASE("what a failed clean-up left is removed later, and a foreign container
   CHECK(agent.journal.targets.present().size() == 1);
 }
 
+TEST_CASE("what is left over is stopped when its last requests have ended, or its drain time is over") {
+  World world;
+  world.services = {service_named("backend")};
+  world.services[0].drain = std::chrono::minutes(5);
+  Agent agent(world);
+  agent.push({"backend"}, 'a');
+  agent.work();
+  const auto old = routed_container(world, "backend");
+  for (const auto* call : {"stop", "remove"})
+    world.engine.fail(call, 1, FakeEngine::When::before, Error(ErrorKind::failed, "device busy"));
+  world.engine.at(old).connections[8000] = 1;
+  agent.push({"backend"}, 'b');
+  agent.work(std::chrono::minutes(6));
+  REQUIRE(agent.last().phase == domain::Phase::needs_operator);
+  agent.work(std::chrono::seconds(10));
+  CHECK(world.engine.names().size() == 2);
+  CHECK(agent.reconciler.problems() ==
+        std::vector<std::string>{"the container " + old +
+                                 " belongs to nothing any more; it is removed when its requests have ended"});
+  SECTION("its requests end") {
+    world.engine.at(old).connections.clear();
+    agent.work(std::chrono::minutes(1));
+    CHECK(world.engine.names() == std::vector{routed_container(world, "backend")});
+  }
+  SECTION("the drain time ends") {
+    agent.work(std::chrono::minutes(6));
+    CHECK(world.engine.names() == std::vector{routed_container(world, "backend")});
+  }
+}
+
+TEST_CASE("a build that fails leaves no image beside the one that was pulled for the same commit") {
+  World world;
+  world.services = {service_named("backend")};
+  Agent agent(world);
+  agent.push({"backend"}, 'a');
+  agent.work();
+  const auto own = [&] { return run_virtual(world.clock, world.engine.images({{domain::labels::instance, "instance-1"}})); };
+  REQUIRE(own().size() == 1);
+  auto revision = agent.journal.revisions.promoted("backend").front();
+  agent.journal.revisions.set_image(revision.id, "registry/backend@sha256:1");
+  agent.work();
+  CHECK(own().size() == 1);  // a container runs from it
+  agent.push({"backend"}, 'b');
+  agent.work();
+  REQUIRE(own().size() == 1);
+  CHECK(own()[0].tags.front().starts_with("deployctl/backend:backend-bbbbbbb-"));
+}
+
 TEST_CASE("the image of a build that was interrupted is removed, and that of a live revision is not") {
   World world;
   world.services = {service_named("backend")};
@@ -99,6 +147,58 @@ TEST_CASE("with a lost state folder the containers that get the traffic are live
   agent.work();
   CHECK(agent.last().phase == domain::Phase::succeeded);
   CHECK(routed_container(world, "backend").starts_with("backend-aaaaaaa-"));
+}
+
+TEST_CASE("rollouts after a lost state folder are numbered after those whose containers are there") {
+  World world;
+  world.services = {service_named("backend")};
+  {
+    Agent agent(world);
+    agent.push({"backend"}, 'a');
+    agent.work();
+    agent.push({"backend"}, 'b');
+    agent.work();
+  }
+  lose_state(world);
+  Agent agent(world);
+  agent.work();
+  CHECK(agent.last().id.value == 1);
+  agent.push({"backend"}, 'b');
+  agent.work();
+  CHECK(agent.last().id.value == 3);
+  CHECK(agent.outcomes() == "backend succeeded, backend unchanged");
+}
+
+TEST_CASE("with a state lost in the middle of a rolling update both revisions stay in traffic, and the newer one counts") {
+  World world;
+  world.services = {service_named("backend")};
+  world.services[0].replicas = 2;
+  {
+    Agent agent(world);
+    agent.push({"backend"}, 'a');
+    agent.work();
+    world.engine.on_call = [&](const std::string& call, FakeEngine::When when) {
+      if (when == FakeEngine::When::after && call.starts_with("stop ")) agent.stop();
+    };
+    agent.push({"backend"}, 'b');
+    agent.work();
+    world.engine.on_call = nullptr;
+  }
+  lose_state(world);
+  Agent agent(world);
+  agent.work();
+  CHECK(world.proxy.targets("backend").size() == 2);
+  CHECK(agent.journal.targets.live("backend").size() == 2);
+  const auto adopted = agent.journal.rollouts.get({1});
+  CHECK(adopted.phase == domain::Phase::succeeded);
+  CHECK(agent.journal.revisions.get(*adopted.revision).name.starts_with("backend-bbbbbbb-"));
+  // The third container had been stopped already: a person is to look at it.
+  CHECK(agent.last().phase == domain::Phase::needs_operator);
+  agent.push({"backend"}, 'b');
+  agent.work();
+  CHECK(agent.last().phase == domain::Phase::succeeded);
+  for (const auto& target : agent.journal.targets.live("backend"))
+    CHECK(target.container_name.starts_with("backend-bbbbbbb-"));
 }
 
 TEST_CASE("without state and upstream files the newest healthy containers are taken up, and no other gets traffic") {

@@ -93,7 +93,10 @@ Task<ports::Verdict> SimProber::prove(std::string container_id, ports::Endpoint 
                                       std::function<void(std::string_view)> on_note) {
   co_await boundary_.enter(Port::prober, "prove", container_id.substr(0, 8) + " " + endpoint.address);
   auto verdict = look(container_id, endpoint);
-  if (!verdict.healthy) co_await stage_.world.clock.sleep_for(std::chrono::seconds(20));  // its deadline
+  if (!verdict.healthy) {
+    co_await stage_.world.clock.sleep_for(std::chrono::seconds(20));  // its deadline
+    verdict = look(container_id, endpoint);
+  }
   try {
     boundary_.leave(Port::prober, "prove", endpoint.address + " " + verdict.reason);
   } catch (const Error& error) {  // the port never throws for a target that is not healthy

@@ -1,0 +1,196 @@
+#include "agent/rollout/adoption.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "agent/base/error.hpp"
+#include "agent/domain/labels.hpp"
+#include "agent/rollout/naming.hpp"
+
+namespace deploy::rollout {
+
+namespace {
+
+bool runs(const ports::Container& container) { return container.state == "running"; }
+
+}  // namespace
+
+Task<void> Adoption::run() {
+  auto found = co_await strangers();
+  if (found.empty()) co_return;
+  const auto routed = co_await traffic_.addresses();
+  for (auto& [service, containers] : found) {
+    for (auto& stranger : containers) {
+      if (routed.empty()) stranger.healthy = co_await healthy(stranger);
+    }
+    journal_.transaction([&, &name = service, &members = containers] { take_up(name, members, routed); });
+  }
+}
+
+Task<std::map<std::string, Adoption::Strangers>> Adoption::strangers() {
+  std::map<std::string, Strangers> found;
+  const ports::Labels ours{{domain::labels::instance, instance_}};
+  const auto containers = co_await engine_.list(ours);
+  for (const auto& container : containers) {
+    if (journal_.target_of(container)) continue;
+    const auto inspected = co_await engine_.inspect(container.id);
+    if (!inspected) continue;
+    auto stranger = co_await describe(*inspected);
+    found[stranger.service].push_back(std::move(stranger));
+  }
+  co_return found;
+}
+
+Task<Adoption::Stranger> Adoption::describe(ports::Container container) {
+  Stranger stranger;
+  stranger.service = domain::labels::text(container.labels, domain::labels::service);
+  stranger.revision = domain::labels::text(container.labels, domain::labels::revision);
+  stranger.rollout = domain::labels::number(container.labels, domain::labels::rollout);
+  for (const auto& endpoint : container.networks) {
+    if (endpoint.network == routing_network_) stranger.address = endpoint.address;
+  }
+  stranger.image = container.image_id;
+  const auto tag = image_tag(stranger.service, stranger.revision);
+  const auto built = co_await engine_.inspect_image(tag);
+  if (built && built->id == container.image_id) {
+    stranger.image = tag;
+    stranger.image_is_ours = true;
+  }
+  stranger.container = std::move(container);
+  co_return stranger;
+}
+
+const domain::Service* Adoption::configured(const std::string& service) const {
+  const auto found = std::find_if(services_.begin(), services_.end(),
+                                  [&](const domain::Service& other) { return other.name == service; });
+  return found == services_.end() ? nullptr : &*found;
+}
+
+Task<bool> Adoption::healthy(Stranger stranger) {
+  const auto* service = configured(stranger.service);
+  if (service == nullptr || !runs(stranger.container)) co_return false;
+  auto check = service->health;
+  check.successes = 1;
+  check.deadline = check.timeout;
+  const ports::Endpoint endpoint{stranger.address, check.port};
+  const auto quiet = [](std::string_view) {};
+  const auto verdict = co_await prober_.prove(stranger.container.id, endpoint, check, quiet);
+  co_return verdict.healthy;
+}
+
+void Adoption::take_up(const std::string& service, Strangers found, const std::set<std::string>& routed) {
+  std::sort(found.begin(), found.end(), [](const Stranger& a, const Stranger& b) { return a.rollout < b.rollout; });
+  Strangers live;
+  if (const auto* wanted = configured(service)) {
+    std::copy_if(found.begin(), found.end(), std::back_inserter(live), [&](const Stranger& stranger) {
+      return runs(stranger.container) && routed.contains(stranger.address);
+    });
+    // Where upstream files say that others had the traffic, or nobody, these were never proved healthy.
+    const auto untold = [&](const Stranger& stranger) {
+      return runs(stranger.container) && (wanted->proxy.port == 0 || stranger.healthy);
+    };
+    if (live.empty() && journal_.targets.live(service).empty()) {
+      const auto last = std::find_if(found.rbegin(), found.rend(), untold);
+      const auto newest = last == found.rend() ? 0 : last->rollout;
+      std::copy_if(found.begin(), found.end(), std::back_inserter(live),
+                   [&](const Stranger& stranger) { return untold(stranger) && stranger.rollout == newest; });
+    }
+    if (!live.empty()) make_live(*wanted, live, routed);
+  }
+  Strangers strays;
+  std::copy_if(found.begin(), found.end(), std::back_inserter(strays), [&](const Stranger& stranger) {
+    return std::none_of(live.begin(), live.end(),
+                        [&](const Stranger& taken) { return taken.container.id == stranger.container.id; });
+  });
+  if (!strays.empty()) report(service, strays);
+  // Containers are named after their rollout: a number that comes again could meet a name that is taken.
+  journal_.rollouts.number_after({found.back().rollout});
+}
+
+void Adoption::make_live(const domain::Service& service, const Strangers& containers,
+                         const std::set<std::string>& routed) {
+  std::vector<domain::TargetId> takes_traffic;
+  for (auto target : journal_.targets.live(service.name)) {
+    if (routed.contains(target.address)) {
+      takes_traffic.push_back(target.id);
+      continue;
+    }
+    target.state = domain::TargetState::retired;
+    journal_.targets.update(target);
+  }
+  auto rollout = add_rollout(service.name, domain::Phase::succeeded, "");
+  rollout.config = domain::to_json_value(service).dump();
+  int slot = 0;
+  // The oldest come first. Where a rolling update was cut off there are two revisions, and the newer one is the rollout's.
+  for (const auto& stranger : containers) {
+    rollout.revision = revision_of(service, stranger);
+    takes_traffic.push_back(add_target(rollout, ++slot, stranger, domain::TargetState::live));
+  }
+  journal_.rollouts.update(rollout);
+  journal_.targets.set_routed(service.name, takes_traffic);
+  journal_.tell(rollout, "rollout.ended", "succeeded: taken up again");
+}
+
+domain::RevisionId Adoption::revision_of(const domain::Service& service, const Stranger& found) {
+  if (const auto known = journal_.revisions.find(service.name, found.revision)) {
+    journal_.revisions.set_image(known->id, found.image);
+    journal_.revisions.set_promoted(known->id, journal_.now());
+    return known->id;
+  }
+  domain::Revision revision;
+  revision.service = service.name;
+  revision.name = found.revision;
+  revision.image = found.image;
+  revision.image_is_ours = found.image_is_ours;
+  revision.config = domain::to_json_value(service).dump();
+  revision.promoted = journal_.now();
+  return journal_.revisions.add(revision);
+}
+
+void Adoption::report(const std::string& service, const Strangers& containers) {
+  std::string names;
+  for (const auto& stranger : containers) names += (names.empty() ? "" : " ") + stranger.container.name;
+  const auto rollout =
+      add_rollout(service, domain::Phase::needs_operator,
+                  "these containers are of this installation, but its state does not know them and they "
+                  "get no traffic (an older state folder?): look at them, and remove those that nobody "
+                  "needs with: docker rm -f " +
+                      names);
+  int slot = 0;
+  for (const auto& stranger : containers) add_target(rollout, ++slot, stranger, domain::TargetState::stray);
+  journal_.tell(rollout, "rollout.ended", "needs operator: " + rollout.reason);
+}
+
+domain::Rollout Adoption::add_rollout(const std::string& service, domain::Phase phase, const std::string& reason) {
+  domain::Rollout rollout;
+  rollout.release = journal_.rollouts.add_release(journal_.now());
+  rollout.service = service;
+  rollout.cause = "containers found by their labels, not in the state of deployd";
+  rollout.phase = phase;
+  rollout.reason = reason;
+  rollout.created = journal_.now();
+  rollout.started = rollout.created;
+  rollout.finished = rollout.created;
+  rollout.id = journal_.rollouts.add(rollout);
+  return rollout;
+}
+
+domain::TargetId Adoption::add_target(const domain::Rollout& rollout, int slot, const Stranger& found,
+                                      domain::TargetState state) {
+  domain::Target target;
+  target.service = rollout.service;
+  target.rollout = rollout.id;
+  target.revision = rollout.revision;
+  target.slot = slot;
+  target.container_name = found.container.name;
+  target.container_id = found.container.id;
+  target.address = found.address;
+  target.state = state;
+  for (const auto& service : services_) {
+    if (service.name == rollout.service) target.port = service.proxy.port;
+  }
+  return journal_.targets.add(target);
+}
+
+}  // namespace deploy::rollout

@@ -1,0 +1,127 @@
+#include "agent/rollout/sweep.hpp"
+
+#include <algorithm>
+
+#include "agent/base/error.hpp"
+#include "agent/domain/labels.hpp"
+
+namespace deploy::rollout {
+
+namespace {
+
+/// For a container that nothing reaches any more.
+constexpr std::chrono::seconds stop_grace{10};
+
+}  // namespace
+
+Task<Sweep::Report> Sweep::run() {
+  Report report;
+  auto routed = co_await traffic_.addresses();
+  co_await containers(std::move(routed), &report);
+  co_await images(&report);
+  co_return report;
+}
+
+Task<void> Sweep::containers(std::set<std::string> routed, Report* report) {
+  const ports::Labels ours{{domain::labels::instance, instance_}};
+  const auto all = co_await engine_.list(ours);
+  std::set<domain::TargetId> there;
+  for (const auto& container : all) {
+    auto target = journal_.target_of(container);
+    if (!target) continue;
+    there.insert(target->id);
+    const bool needed = target->state == domain::TargetState::live || target->state == domain::TargetState::stray ||
+                        journal_.under_way(target->service) || routed.contains(target->address);
+    if (needed) {
+      draining_.erase(target->id);
+      continue;
+    }
+    const auto now = co_await engine_.inspect(container.id);
+    if (!now) continue;
+    target->container_id = container.id;
+    const bool may_stop = now->state != "running" || co_await drained(*target);
+    if (!may_stop) {
+      report->draining.push_back(container.name);
+      continue;
+    }
+    co_await engine_.stop(container.id, stop_grace);
+    co_await engine_.remove(container.id);
+    draining_.erase(target->id);
+    target->state = domain::TargetState::gone;
+    journal_.targets.update(*target);
+    report->removed.push_back("container " + container.name);
+  }
+  for (auto target : journal_.targets.present()) {
+    const bool expected = target.state == domain::TargetState::live || journal_.under_way(target.service);
+    if (expected || there.contains(target.id)) continue;
+    target.state = domain::TargetState::gone;
+    journal_.targets.update(target);
+  }
+}
+
+/// Looks once, and does not wait: the reconciler has other things to look after.
+Task<bool> Sweep::drained(domain::Target target) {
+  if (target.port == 0) co_return true;
+  const auto now = clock_.steady_now();
+  const auto since = draining_.try_emplace(target.id, now).first->second;
+  const auto config = journal_.stored_config(target);
+  const auto limit = config ? config->drain : domain::Service{}.drain;
+  if (now - since >= limit) co_return true;
+  try {
+    if (!co_await traffic_.wait_retired_workers(std::chrono::milliseconds(0))) co_return false;
+  } catch (const Error& error) {
+    // An Nginx that is not there has no earlier workers.
+    if (error.kind() != ErrorKind::not_found && error.kind() != ErrorKind::unreachable) throw;
+  }
+  const auto connections = co_await engine_.established_connections(target.container_id, target.port);
+  co_return connections == 0;
+}
+
+Task<void> Sweep::images(Report* report) {
+  const ports::Labels ours{{domain::labels::instance, instance_}};
+  const auto all = co_await engine_.images(ours);
+  // A stray's image may belong to a revision that was pruned, or built again, since.
+  const auto containers = co_await engine_.list(ours);
+  std::set<std::string> used;
+  for (const auto& container : containers) used.insert(container.image_id);
+  for (const auto& image : all) {
+    const auto service = domain::labels::text(image.labels, domain::labels::service);
+    const auto revision =
+        journal_.revisions.find(service, domain::labels::text(image.labels, domain::labels::revision));
+    // Without its revision's tag it was replaced by a later build, or by an image that was pulled.
+    const auto is_its_own = [&] {
+      return !revision->pruned && std::find(image.tags.begin(), image.tags.end(), revision->image) != image.tags.end();
+    };
+    const bool needed = !revision || used.contains(image.id) || journal_.under_way(service) || is_its_own();
+    if (needed) continue;
+    std::vector<std::string> references = image.tags;
+    if (references.empty()) references.push_back(image.id);
+    for (const auto& reference : references) {
+      if (co_await engine_.remove_image(reference)) report->removed.push_back("image " + reference);
+    }
+  }
+  co_await pulls(report);
+}
+
+/// Images that were pulled for a rollout that never got as far as a revision.
+Task<void> Sweep::pulls(Report* report) {
+  const auto unfinished = journal_.rollouts.unfinished();
+  const bool pulling = std::any_of(unfinished.begin(), unfinished.end(), [](const domain::Rollout& rollout) {
+    return rollout.phase != domain::Phase::queued;
+  });
+  if (pulling) co_return;
+  const auto revisions = journal_.revisions.with_image("");
+  for (const auto& reference : journal_.revisions.pulled()) {
+    const bool needed = std::any_of(revisions.begin(), revisions.end(), [&](const domain::Revision& revision) {
+      return revision.image_asked == reference;
+    });
+    if (needed) continue;
+    if (co_await engine_.inspect_image(reference)) {
+      co_await engine_.remove_image(reference);
+      report->removed.push_back("image " + reference);
+    }
+    journal_.revisions.forget_pulled(reference);
+  }
+}
+
+}  // namespace deploy::rollout

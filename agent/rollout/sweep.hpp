@@ -1,0 +1,49 @@
+// Removes what belongs to nothing any more. Every container and image that we make carries our labels, and is written
+// down before it is made: one that the journal knows and that nothing needs is an orphan (a clean-up that failed, a
+// crash between two steps). What the journal does not know is Adoption's business, and never removed. Unfinished
+// rollouts are not looked at: the runner carries them on.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/base/async.hpp"
+#include "agent/ports/clock.hpp"
+#include "agent/ports/container_engine.hpp"
+#include "agent/rollout/journal.hpp"
+#include "agent/rollout/traffic.hpp"
+
+namespace deploy::rollout {
+
+class Sweep {
+ public:
+  struct Report {
+    std::vector<std::string> removed;   // in words
+    std::vector<std::string> draining;  // containers that go once their last requests have ended
+  };
+
+  Sweep(ports::ContainerEngine& engine, Traffic& traffic, ports::Clock& clock, Journal& journal, std::string instance)
+      : engine_(engine), traffic_(traffic), clock_(clock), journal_(journal), instance_(std::move(instance)) {}
+
+  /// Removes our containers and images that belong to no live revision and no unfinished rollout; never what an
+  /// upstream file names, and a container that may still be asked only when its service's drain time is over.
+  Task<Report> run();
+
+ private:
+  Task<void> containers(std::set<std::string> routed, Report* report);
+  Task<bool> drained(domain::Target target);
+  Task<void> images(Report* report);
+  Task<void> pulls(Report* report);
+
+  ports::ContainerEngine& engine_;
+  Traffic& traffic_;
+  ports::Clock& clock_;
+  Journal& journal_;
+  std::string instance_;
+  std::map<domain::TargetId, std::chrono::steady_clock::time_point> draining_;  // since when
+};
+
+}  // namespace deploy::rollout
