@@ -56,6 +56,9 @@ Task<Adoption::Stranger> Adoption::describe(ports::Container container) {
   if (built && built->id == container.image_id) {
     stranger.image = tag;
     stranger.image_is_ours = true;
+  } else if (const auto pulled = co_await engine_.inspect_image(container.image_id);
+             pulled && !pulled->digests.empty()) {
+    stranger.image = pulled->digests.front();  // by which it can be pulled again
   }
   stranger.container = std::move(container);
   co_return stranger;
@@ -122,7 +125,8 @@ void Adoption::make_live(const domain::Service& service, const Strangers& contai
   auto rollout = add_rollout(service.name, domain::Phase::succeeded, "");
   rollout.config = domain::to_json_value(service).dump();
   int slot = 0;
-  // The oldest come first. Where a rolling update was cut off there are two revisions, and the newer one is the rollout's.
+  // The oldest come first. Where a rolling update was cut off there are two revisions, and the newer one is the
+  // rollout's.
   for (const auto& stranger : containers) {
     rollout.revision = revision_of(service, stranger);
     takes_traffic.push_back(add_target(rollout, ++slot, stranger, domain::TargetState::live));
@@ -143,6 +147,7 @@ domain::RevisionId Adoption::revision_of(const domain::Service& service, const S
   revision.name = found.revision;
   revision.image = found.image;
   revision.image_is_ours = found.image_is_ours;
+  if (found.image.find('@') != std::string::npos) revision.image_asked = found.image;
   revision.config = domain::to_json_value(service).dump();
   revision.promoted = journal_.now();
   return journal_.revisions.add(revision);

@@ -16,11 +16,20 @@ std::vector<domain::TargetId> ids_of(const std::vector<domain::Target>& targets)
   return ids;
 }
 
-/// The stored form of a strategy's list: slots become target ids, and a switch learns who had the traffic before it.
+bool has(const std::vector<domain::TargetId>& ids, domain::TargetId wanted) {
+  return std::find(ids.begin(), ids.end(), wanted) != ids.end();
+}
+
+struct Slots {
+  std::vector<domain::TargetId> fresh;
+  std::vector<domain::TargetId> old;     // those without traffic first
+  std::vector<domain::TargetId> routed;  // of the old ones; the others are not healthy
+};
+
+/// The stored form of a strategy's list: slots become target ids, a switch learns who had the traffic before it, and an
+/// old target that has none gets none.
 std::vector<domain::Step> to_steps(const domain::Rollout& rollout, const std::vector<domain::StepKind>& source,
-                                   const std::vector<strategies::PlannedStep>& planned,
-                                   const std::vector<domain::TargetId>& fresh,
-                                   const std::vector<domain::TargetId>& old) {
+                                   const std::vector<strategies::PlannedStep>& planned, const Slots& slots) {
   std::vector<domain::Step> steps;
   const auto add = [&](domain::StepKind kind) -> domain::Step& {
     domain::Step step;
@@ -30,14 +39,16 @@ std::vector<domain::Step> to_steps(const domain::Rollout& rollout, const std::ve
     return steps.emplace_back(step);
   };
   for (const auto kind : source) add(kind);
-  auto routed = old;
+  auto routed = slots.routed;
   for (const auto& item : planned) {
+    const bool switches = item.kind == domain::StepKind::switch_traffic;
     auto& step = add(item.kind);
     for (const auto& slot : item.targets) {
-      const auto& side = slot.side == strategies::Slot::Side::fresh ? fresh : old;
-      step.targets.push_back(side.at(static_cast<std::size_t>(slot.index)));
+      const bool is_fresh = slot.side == strategies::Slot::Side::fresh;
+      const auto id = (is_fresh ? slots.fresh : slots.old).at(static_cast<std::size_t>(slot.index));
+      if (!switches || is_fresh || has(slots.routed, id)) step.targets.push_back(id);
     }
-    if (item.kind == domain::StepKind::switch_traffic) {
+    if (switches) {
       step.before = routed;
       routed = step.targets;
     }
@@ -73,7 +84,9 @@ void Planner::start(domain::Rollout& rollout) {
     const auto fresh = add_targets(rollout, service);
     const bool routed = service.proxy.port != 0;
     const auto planned = strategies::plan(service.strategy, {static_cast<int>(live.size()), service.replicas, routed});
-    journal_.rollouts.add_steps(to_steps(rollout, source, planned, ids_of(fresh), ids_of(live)));
+    Slots slots{ids_of(fresh), ids_of(live), ids_of(journal_.targets.routed(service.name))};
+    std::stable_partition(slots.old.begin(), slots.old.end(), [&](auto id) { return !has(slots.routed, id); });
+    journal_.rollouts.add_steps(to_steps(rollout, source, planned, slots));
     rollout.previous = live.empty() ? std::nullopt : live.front().revision;
     rollout.config = domain::to_json_value(service).dump();
     rollout.phase = domain::Phase::running;

@@ -20,8 +20,8 @@ constexpr seconds reconnect{5};  // to the engine's events
 }  // namespace
 
 Reconciler::Reconciler(asio::any_io_executor executor, ports::ContainerEngine& engine, ports::HealthProber& prober,
-                       ports::Clock& clock, Journal& journal, Traffic& traffic, Sweep& sweep,
-                       std::string instance, std::string nginx, Say say)
+                       ports::Clock& clock, Journal& journal, Traffic& traffic, Sweep& sweep, std::string instance,
+                       std::string nginx, Say say)
     : engine_(engine),
       prober_(prober),
       clock_(clock),
@@ -130,7 +130,7 @@ Task<void> Reconciler::look_at_live() {
   }
 }
 
-/// All live targets get traffic, but those that are not healthy while another one is.
+/// The live targets that are healthy get the traffic; where none is, it stays as it is.
 Task<void> Reconciler::route_healthy(std::string service) {
   const auto live = journal_.targets.live(service);
   std::vector<domain::TargetId> all;
@@ -152,9 +152,9 @@ Task<void> Reconciler::route_healthy(std::string service) {
     unsettled_ = true;
     for (const auto& name : bad) found_.push_back(name + " is not healthy and gets no traffic until it is");
   }
-  const auto wanted = good.empty() ? all : good;
-  if (live.front().port == 0 || traffic_.routed(service) == wanted) co_return;
-  const auto begin = [this, service, all, wanted] {
+  // Where none is healthy, moving the traffic would mend nothing.
+  if (good.empty() || live.front().port == 0 || traffic_.routed(service) == good) co_return;
+  const auto begin = [this, service, all, good] {
     // Probing takes a while, in which a rollout may have begun, or even ended.
     std::vector<domain::TargetId> now;
     for (const auto& target : journal_.targets.live(service)) now.push_back(target.id);
@@ -162,14 +162,14 @@ Task<void> Reconciler::route_healthy(std::string service) {
     // If the agent ends before the change is written down, the next one must not route to what is taken out here.
     std::vector<domain::TargetId> kept;
     for (const auto id : traffic_.routed(service)) {
-      if (std::find(wanted.begin(), wanted.end(), id) != wanted.end()) kept.push_back(id);
+      if (std::find(good.begin(), good.end(), id) != good.end()) kept.push_back(id);
     }
     if (!kept.empty()) journal_.targets.set_routed(service, kept);
     return true;
   };
-  if (!co_await traffic_.route_if(begin, service, wanted)) co_return;
-  journal_.targets.set_routed(service, wanted);
-  say_(service + ": " + std::to_string(wanted.size()) + " of " + std::to_string(live.size()) +
+  if (!co_await traffic_.route_if(begin, service, good)) co_return;
+  journal_.targets.set_routed(service, good);
+  say_(service + ": " + std::to_string(good.size()) + " of " + std::to_string(live.size()) +
        " targets get its requests now");
 }
 
@@ -214,7 +214,8 @@ Task<void> Reconciler::clear_away() {
     const auto report = co_await sweep_.run();
     for (const auto& what : report.removed) say_("removed " + what + ", which belonged to nothing any more");
     for (const auto& name : report.draining) {
-      found_.push_back("the container " + name + " belongs to nothing any more; it is removed when its requests have ended");
+      found_.push_back("the container " + name +
+                       " belongs to nothing any more; it is removed when its requests have ended");
       unsettled_ = true;
     }
   } catch (const Error& error) {

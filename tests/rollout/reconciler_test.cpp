@@ -50,6 +50,32 @@ TEST_CASE("a live target that is not healthy gets no traffic while another is, a
   CHECK(agent.reconciler.problems().empty());
 }
 
+TEST_CASE("a rolling update replaces the target that is not healthy first, and gives it no traffic on the way") {
+  World world;
+  world.services = {service_named("backend")};
+  world.services[0].replicas = 3;
+  Agent agent(world);
+  agent.push({"backend"}, 'a');
+  agent.work();
+  world.prober.judge = [](const FakeProber::Probe& probe) {
+    return ports::Verdict{probe.endpoint.address != "10.2.0.11", "GET /health answered 503"};
+  };
+  agent.work(std::chrono::minutes(2));
+  REQUIRE(routed_to(world) == std::vector<std::string>{"10.2.0.10", "10.2.0.12"});
+  const auto before = world.proxy.history.size();
+  agent.push({"backend"}, 'b');
+  agent.work(std::chrono::minutes(5));
+  REQUIRE(agent.last().phase == domain::Phase::succeeded);
+  std::vector<std::vector<std::string>> switches;
+  for (auto at = before; at < world.proxy.history.size(); ++at) {
+    auto& addresses = switches.emplace_back();
+    for (const auto& target : world.proxy.history[at].front().targets) addresses.push_back(target.address);
+  }
+  CHECK(switches == std::vector<std::vector<std::string>>{{"10.2.0.13", "10.2.0.10", "10.2.0.12"},
+                                                          {"10.2.0.13", "10.2.0.14", "10.2.0.12"},
+                                                          {"10.2.0.13", "10.2.0.14", "10.2.0.15"}});
+}
+
 TEST_CASE("where no target is healthy all of them keep their traffic") {
   World world;
   world.services = {service_named("backend")};

@@ -111,7 +111,8 @@ class Settled {
         break;
       case Phase::rolled_back: {
         const bool ill = watch_.was_disturbed(rollout.service) && says(rollout, "is not healthy");
-        const bool pruned = !stage_.images_removed_by_hand.empty() && says(rollout, "No such image");
+        const bool pruned = !stage_.images_removed_by_hand.empty() &&
+                            (says(rollout, "No such image") || says(rollout, "was removed by hand"));
         const bool bad = stage_.fate(rollout.commit) != Fate::good;
         if (!bad && !ill && !pruned && !says(rollout, "injected")) watch_.broken(phase + " (without a cause)");
         break;
@@ -248,6 +249,12 @@ class Settled {
     }
   }
 
+  bool is_used(const std::string& image) const {
+    const auto& containers = stage_.world.engine.all();
+    return std::any_of(containers.begin(), containers.end(),
+                       [&](const auto& item) { return item.second.container.image_id == image; });
+  }
+
   void check_images() {
     if (state_lost_) return;  // what the journal does not know is never removed
     std::set<std::string> known;
@@ -257,7 +264,8 @@ class Settled {
       if (label == image.labels.end() || label->second != "instance-1") continue;
       const bool explained =
           std::any_of(image.tags.begin(), image.tags.end(), [&](const auto& tag) { return known.contains(tag); });
-      if (!explained) watch_.broken("image " + (image.tags.empty() ? image.id : image.tags.front()) + " is left over");
+      if (!explained && !is_used(image.id))
+        watch_.broken("image " + (image.tags.empty() ? image.id : image.tags.front()) + " is left over");
     }
   }
 

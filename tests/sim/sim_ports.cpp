@@ -101,6 +101,7 @@ Task<ports::Verdict> SimProber::prove(std::string container_id, ports::Endpoint 
     boundary_.leave(Port::prober, "prove", endpoint.address + " " + verdict.reason);
   } catch (const Error& error) {  // the port never throws for a target that is not healthy
     verdict = {false, error.message()};
+    watch_.found_unhealthy(container_id);
   }
   if (verdict.healthy) watch_.proved(container_id);
   if (on_note) on_note(verdict.reason);

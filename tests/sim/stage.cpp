@@ -111,6 +111,9 @@ void Stage::start_again(const std::string& container_id) {
   if (!world.engine.all().contains(container_id)) return;
   auto& container = world.engine.at(container_id).container;
   if (container.state == "running") return;
+  // Its connections ended with it.
+  if (const auto leaving = unrouted_.find(container_id); leaving != unrouted_.end())
+    leaving->second.busy_until = Duration(0);
   container.state = "exited";
   tests::run_virtual(world.clock, world.engine.start(container_id));
 }

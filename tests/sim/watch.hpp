@@ -21,6 +21,8 @@ class Watch {
   void before_effect(const std::string& kind, const std::string& subject);
   void after_effect(const std::string& kind, const std::string& subject);
   void proved(const std::string& container_id) { proved_.insert(container_id); }
+  /// A probe was made to say so, wrongly: the agent may take it out of traffic.
+  void found_unhealthy(const std::string& container_id) { proved_.erase(container_id); }
   void after_apply(const std::vector<ports::Route>& old_routes);
   void after_commit(tests::Agent& agent);
 
