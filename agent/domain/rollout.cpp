@@ -66,4 +66,11 @@ std::string iso_time(Time time) {
                      (millis - seconds).count());
 }
 
+std::vector<TargetId> ids_of(const std::vector<Target>& targets) {
+  std::vector<TargetId> ids;
+  ids.reserve(targets.size());
+  for (const auto& target : targets) ids.push_back(target.id);
+  return ids;
+}
+
 }  // namespace deploy::domain

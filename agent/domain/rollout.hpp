@@ -69,6 +69,8 @@ struct Target {
   TargetState state = TargetState::planned;
 };
 
+std::vector<TargetId> ids_of(const std::vector<Target>& targets);
+
 /// What a service can be rolled to: image and configuration together.
 struct Revision {
   RevisionId id;

@@ -10,12 +10,6 @@ namespace deploy::rollout {
 
 namespace {
 
-std::vector<domain::TargetId> ids_of(const std::vector<domain::Target>& targets) {
-  std::vector<domain::TargetId> ids;
-  for (const auto& target : targets) ids.push_back(target.id);
-  return ids;
-}
-
 bool has(const std::vector<domain::TargetId>& ids, domain::TargetId wanted) {
   return std::find(ids.begin(), ids.end(), wanted) != ids.end();
 }

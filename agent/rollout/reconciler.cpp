@@ -133,11 +133,10 @@ Task<void> Reconciler::look_at_live() {
 /// The live targets that are healthy get the traffic; where none is, it stays as it is.
 Task<void> Reconciler::route_healthy(std::string service) {
   const auto live = journal_.targets.live(service);
-  std::vector<domain::TargetId> all;
+  const auto all = ids_of(live);
   std::vector<domain::TargetId> good;
   std::vector<std::string> bad;
   for (const auto& target : live) {
-    all.push_back(target.id);
     const auto config = journal_.stored_config(target);
     const bool is_running = co_await runs(target, config);
     // With one target there is no choice, and nothing to ask for.
@@ -153,22 +152,17 @@ Task<void> Reconciler::route_healthy(std::string service) {
     for (const auto& name : bad) found_.push_back(name + " is not healthy and gets no traffic until it is");
   }
   // Where none is healthy, moving the traffic would mend nothing.
-  if (good.empty() || live.front().port == 0 || traffic_.routed(service) == good) co_return;
+  const bool as_wanted = traffic_.routed(service) == good && ids_of(journal_.targets.routed(service)) == good;
+  if (good.empty() || live.front().port == 0 || as_wanted) co_return;
   const auto begin = [this, service, all, good] {
     // Probing takes a while, in which a rollout may have begun, or even ended.
-    std::vector<domain::TargetId> now;
-    for (const auto& target : journal_.targets.live(service)) now.push_back(target.id);
-    if (journal_.under_way(service) || now != all) return false;
-    // If the agent ends before the change is written down, the next one must not route to what is taken out here.
-    std::vector<domain::TargetId> kept;
-    for (const auto id : traffic_.routed(service)) {
-      if (std::find(good.begin(), good.end(), id) != good.end()) kept.push_back(id);
-    }
-    if (!kept.empty()) journal_.targets.set_routed(service, kept);
+    if (journal_.under_way(service) || ids_of(journal_.targets.live(service)) != all) return false;
+    // Before the change: if the agent ends in it, the next one does not route to what is taken out here; and a rollout
+    // that begins in it knows who is healthy.
+    journal_.targets.set_routed(service, good);
     return true;
   };
   if (!co_await traffic_.route_if(begin, service, good)) co_return;
-  journal_.targets.set_routed(service, good);
   say_(service + ": " + std::to_string(good.size()) + " of " + std::to_string(live.size()) +
        " targets get its requests now");
 }

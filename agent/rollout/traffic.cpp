@@ -25,8 +25,7 @@ Task<ports::SwitchReport> Traffic::route(std::string service, std::vector<domain
   co_return co_await change(std::move(service), std::move(targets));
 }
 
-Task<bool> Traffic::route_if(std::function<bool()> begin, std::string service,
-                             std::vector<domain::TargetId> targets) {
+Task<bool> Traffic::route_if(std::function<bool()> begin, std::string service, std::vector<domain::TargetId> targets) {
   const auto turn = co_await one_change_.lock();
   if (!begin()) co_return false;
   co_await change(std::move(service), std::move(targets));
@@ -64,9 +63,7 @@ Task<std::set<std::string>> Traffic::addresses() {
 std::vector<domain::TargetId> Traffic::routed(const std::string& service) {
   const auto proved = proved_.find(service);
   if (proved != proved_.end()) return proved->second;
-  std::vector<domain::TargetId> ids;
-  for (const auto& target : journal_.targets.routed(service)) ids.push_back(target.id);
-  return ids;
+  return ids_of(journal_.targets.routed(service));
 }
 
 Traffic::Routed Traffic::switches_in_doubt() {

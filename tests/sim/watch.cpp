@@ -47,6 +47,14 @@ int Watch::healthy_routed(const std::string& service) const {
   return count;
 }
 
+bool Watch::doubted(const std::string& service) const {
+  const auto& targets = stage_.world.proxy.targets(service);
+  return std::any_of(targets.begin(), targets.end(), [&](const auto& target) {
+    const auto* container = stage_.at_address(target.address);
+    return container != nullptr && doubted_.contains(container->container.id);
+  });
+}
+
 void Watch::before_effect(const std::string& kind, const std::string& subject) {
   if (kind == "remove_image") return check_image(subject);
   if (!changing.contains(kind) || kind == "create") return;
@@ -158,7 +166,8 @@ void Watch::after_commit(tests::Agent& agent) {
              " are under way at once");
     }
     if (ended_.contains(id)) broken("rollout " + std::to_string(id) + " had ended and is under way again");
-    if (!under_way_.contains(id)) under_way_[id] = {rollout.service, healthy_routed(rollout.service), false};
+    if (!under_way_.contains(id))
+      under_way_[id] = {rollout.service, healthy_routed(rollout.service), doubted(rollout.service)};
   }
   for (auto next = under_way_.begin(); next != under_way_.end();) {
     const auto id = next->first;

@@ -20,9 +20,12 @@ class Watch {
   /// The engine is about to do this to a container or an image, by id or name.
   void before_effect(const std::string& kind, const std::string& subject);
   void after_effect(const std::string& kind, const std::string& subject);
-  void proved(const std::string& container_id) { proved_.insert(container_id); }
+  void proved(const std::string& container_id) {
+    proved_.insert(container_id);
+    doubted_.erase(container_id);
+  }
   /// A probe was made to say so, wrongly: the agent may take it out of traffic.
-  void found_unhealthy(const std::string& container_id) { proved_.erase(container_id); }
+  void found_unhealthy(const std::string& container_id) { doubted_.insert(container_id); }
   void after_apply(const std::vector<ports::Route>& old_routes);
   void after_commit(tests::Agent& agent);
 
@@ -49,6 +52,7 @@ class Watch {
   const Stage::Record* find(const std::string& id_or_name) const;
   std::optional<std::string> routed_for(const Stage::Record& container) const;
   int healthy_routed(const std::string& service) const;
+  bool doubted(const std::string& service) const;
   void check_leaving(const std::string& kind, const Stage::Record& container);
   void check_enough_healthy(const std::string& after);
   void check_image(const std::string& reference);
@@ -61,6 +65,7 @@ class Watch {
   bool forgot_ = false;  // the state was lost once
   std::optional<std::string> violation_;
   std::set<std::string> proved_;
+  std::set<std::string> doubted_;
   std::map<std::int64_t, UnderWay> under_way_;
   std::map<std::int64_t, domain::Phase> ended_;
   std::set<std::string> disturbed_;
