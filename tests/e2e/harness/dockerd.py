@@ -67,11 +67,13 @@ class Dockerd:
 
 
 def _shims():
-    """What containerd leaves beside each container; only this sandbox's processes are seen."""
-    found = []
+    """What containerd leaves beside each container. A sandbox sees those of a sandbox within it, too, which are not its own."""
+    found, own = [], os.readlink("/proc/self/ns/pid")
     for folder in pathlib.Path("/proc").iterdir():
         try:
-            if folder.name.isdigit() and b"containerd-shim" in (folder / "cmdline").read_bytes().split(b"\0")[0]:
+            if not folder.name.isdigit() or b"containerd-shim" not in (folder / "cmdline").read_bytes().split(b"\0")[0]:
+                continue
+            if os.readlink(folder / "ns/pid") == own:
                 found.append(int(folder.name))
         except OSError:
             continue
