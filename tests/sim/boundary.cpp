@@ -24,6 +24,10 @@ const std::map<std::string, Range, std::less<>> durations{
     {"remove_image", {milliseconds(5), milliseconds(300)}},
 };
 
+std::string boundary_name(const std::string& kind, When when) {
+  return kind + (when == When::before ? " before" : " after");
+}
+
 }  // namespace
 
 std::string_view name_of(Port port) {
@@ -62,8 +66,9 @@ void Boundary::leave(Port port, const std::string& kind, const std::string& subj
 void Boundary::commit(bool committed) { reach(Port::disk, "commit", "", committed ? When::after : When::before); }
 
 void Boundary::reach(Port port, const std::string& kind, const std::string& subject, When when) {
-  maybe_crash();
+  maybe_crash(kind, when);
   auto fault = fault_at(port, kind, when);
+  if (fault) ++counts_[boundary_name(kind, when)].failures;
   if (port != Port::disk || fault) {
     trace_.add(when == When::before ? kind : "  … " + kind + " done", subject, fault ? fault->message() : "");
   }
@@ -78,11 +83,11 @@ void Boundary::revive() {
   troubles_.crashes.pop_back();
 }
 
-void Boundary::maybe_crash() {
+void Boundary::maybe_crash(const std::string& kind, When when) {
   if (dead_) throw Crash{};
   if (calm_ || until_crash_ == 0 || --until_crash_ > 0) return;
   dead_ = true;
-  ++crashes_;
+  ++counts_[boundary_name(kind, when)].kills;
   trace_.add("==== killed");
   throw Crash{};
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -59,13 +60,18 @@ class Boundary {
 
   /// Did anything fail on purpose since then?
   bool failed_since(tests::FakeClock::Duration when) const { return last_fault_ && *last_fault_ >= when; }
-  int crashes() const noexcept { return crashes_; }
   int faults() const noexcept { return faults_; }
+  /// Boundary, e.g. "create before" -> how often the agent was killed there, and how often it failed.
+  struct Count {
+    int kills = 0;
+    int failures = 0;
+  };
+  const std::map<std::string, Count>& counts() const noexcept { return counts_; }
 
  private:
   std::chrono::milliseconds takes(const std::string& kind);
   void reach(Port port, const std::string& kind, const std::string& subject, When when);
-  void maybe_crash();
+  void maybe_crash(const std::string& kind, When when);
   std::optional<Error> fault_at(Port port, const std::string& kind, When when);
   std::optional<Error> outage_at(Port port, const std::string& kind);
   Error injected(ErrorKind kind, bool permanent, const std::string& text);
@@ -77,7 +83,7 @@ class Boundary {
   bool dead_ = false;
   bool calm_ = false;
   int until_crash_ = 0;  // boundaries; 0: none is planned
-  int crashes_ = 0;
+  std::map<std::string, Count> counts_;
   int faults_ = 0;
   std::optional<tests::FakeClock::Duration> last_fault_;
 };

@@ -10,12 +10,14 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <random>
 
 #include "tests/sim/simulator.hpp"
 
 namespace {
 
+using deploy::sim::Boundary;
 using deploy::sim::Outcome;
 using deploy::sim::simulate;
 
@@ -24,81 +26,128 @@ void print(const char* format, const std::string& text) {
   std::fflush(stdout);
 }
 
+struct Totals {
+  long seeds = 0;
+  long lives = 0;
+  long rollouts = 0;
+  long broken = 0;
+  std::map<std::string, Boundary::Count> counts;
+
+  void add(const Outcome& outcome) {
+    ++seeds;
+    lives += outcome.lives;
+    rollouts += outcome.rollouts;
+    broken += outcome.violation ? 1 : 0;
+    for (const auto& [boundary, count] : outcome.counts) add(boundary, count);
+  }
+  void add(const std::string& boundary, const Boundary::Count& count) {
+    counts[boundary].kills += count.kills;
+    counts[boundary].failures += count.failures;
+  }
+};
+
+Boundary::Count sum(const std::map<std::string, Boundary::Count>& counts) {
+  Boundary::Count all;
+  for (const auto& [boundary, count] : counts) {
+    all.kills += count.kills;
+    all.failures += count.failures;
+  }
+  return all;
+}
+
 int replay(std::uint64_t seed) {
   const auto outcome = simulate(seed, true);
   for (const auto& line : outcome.trace) print("%s\n", line);
+  const auto troubles = sum(outcome.counts);
   std::printf("seed %llu: %d lives, %d kills, %d failures, %d rollouts, digest %016llx\n",
-              static_cast<unsigned long long>(seed), outcome.lives, outcome.crashes, outcome.faults, outcome.rollouts,
+              static_cast<unsigned long long>(seed), outcome.lives, troubles.kills, troubles.failures, outcome.rollouts,
               static_cast<unsigned long long>(outcome.digest));
   if (outcome.violation) print("BROKEN: %s\n", *outcome.violation);
   return outcome.violation ? 1 : 0;
 }
 
-struct Totals {
-  long seeds = 0;
-  long lives = 0;
-  long crashes = 0;
-  long faults = 0;
-  long rollouts = 0;
-  long broken = 0;
-};
+/// The form in which a process hands its totals on: the four numbers, then a line for each boundary.
+void write(std::FILE* to, const Totals& totals) {
+  std::fprintf(to, "%ld %ld %ld %ld\n", totals.seeds, totals.lives, totals.rollouts, totals.broken);
+  for (const auto& [boundary, count] : totals.counts) {
+    std::fprintf(to, "%d %d %s\n", count.kills, count.failures, boundary.c_str());
+  }
+  std::fprintf(to, "end\n");
+}
+
+/// False where the process ended before it was done.
+bool read(std::FILE* from, Totals* all) {
+  Totals part;
+  if (std::fscanf(from, "%ld %ld %ld %ld\n", &part.seeds, &part.lives, &part.rollouts, &part.broken) != 4) return false;
+  all->seeds += part.seeds;
+  all->lives += part.lives;
+  all->rollouts += part.rollouts;
+  all->broken += part.broken;
+  Boundary::Count count;
+  char boundary[100];
+  while (std::fscanf(from, "%d %d %99[^\n]\n", &count.kills, &count.failures, boundary) == 3) all->add(boundary, count);
+  return std::fscanf(from, "%99s", boundary) == 1 && std::string_view(boundary) == "end";
+}
 
 /// Every `step`th seed; says each that breaks a promise, at most `show` of them.
 Totals run_some(std::uint64_t first, std::uint64_t count, std::uint64_t offset, std::uint64_t step, long show) {
   Totals totals;
   for (std::uint64_t i = offset; i < count; i += step) {
     const auto outcome = simulate(first + i, false);
-    ++totals.seeds;
-    totals.lives += outcome.lives;
-    totals.crashes += outcome.crashes;
-    totals.faults += outcome.faults;
-    totals.rollouts += outcome.rollouts;
+    totals.add(outcome);
     if (!outcome.violation) continue;
     const auto line = "seed " + std::to_string(first + i) + ": BROKEN: " + *outcome.violation;
     print("%s\n", line);
-    if (++totals.broken >= show) break;
+    if (totals.broken >= show) break;
   }
   return totals;
 }
 
+struct Run {
+  std::uint64_t first;
+  std::uint64_t count;
+  int jobs;
+  long show;
+  bool coverage;
+};
+
 /// The seeds are shared out to processes; each writes its totals to its pipe.
-int run_many(std::uint64_t first, std::uint64_t count, int jobs, long show) {
+int run_many(const Run& run) {
   const auto begun = std::chrono::steady_clock::now();
-  std::vector<std::pair<pid_t, int>> workers;
-  for (int job = 0; job < jobs; ++job) {
+  std::vector<std::pair<pid_t, std::FILE*>> workers;
+  for (int job = 0; job < run.jobs; ++job) {
     int ends[2];
     if (::pipe(ends) != 0) return 2;
     const auto child = ::fork();
+    if (child < 0) return 2;
     if (child == 0) {
-      const auto totals =
-          run_some(first, count, static_cast<std::uint64_t>(job), static_cast<std::uint64_t>(jobs), show);
-      const bool written = ::write(ends[1], &totals, sizeof totals) == sizeof totals;
-      std::fflush(stdout);
-      ::_exit(written ? 0 : 2);
+      const auto totals = run_some(run.first, run.count, static_cast<std::uint64_t>(job),
+                                   static_cast<std::uint64_t>(run.jobs), run.show);
+      auto* to = ::fdopen(ends[1], "w");
+      write(to, totals);
+      std::fclose(to);
+      ::_exit(0);
     }
     ::close(ends[1]);
-    workers.emplace_back(child, ends[0]);
+    workers.emplace_back(child, ::fdopen(ends[0], "r"));
   }
   Totals all;
   bool complete = true;
-  for (const auto& [child, end] : workers) {
-    Totals totals;
-    complete = ::read(end, &totals, sizeof totals) == sizeof totals && complete;
-    ::close(end);
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    all.seeds += totals.seeds;
-    all.lives += totals.lives;
-    all.crashes += totals.crashes;
-    all.faults += totals.faults;
-    all.rollouts += totals.rollouts;
-    all.broken += totals.broken;
+  for (const auto& [child, from] : workers) {
+    complete = read(from, &all) && complete;
+    std::fclose(from);
+    ::waitpid(child, nullptr, 0);
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
-  std::printf(
-      "%ld seeds in %.1f s (%.0f/s): %ld rollouts, %ld lives of the agent, %ld kills, %ld failures; %ld broken\n",
-      all.seeds, took.count(), static_cast<double>(all.seeds) / took.count(), all.rollouts, all.lives, all.crashes,
-      all.faults, all.broken);
+  if (run.coverage) {
+    for (const auto& [boundary, count] : all.counts) {
+      std::printf("%8d kills %8d failures  %s\n", count.kills, count.failures, boundary.c_str());
+    }
+  }
+  const auto troubles = sum(all.counts);
+  std::printf("%ld seeds in %.1f s (%.0f/s): %ld rollouts, %ld lives of the agent, %d kills, %d failures; %ld broken\n",
+              all.seeds, took.count(), static_cast<double>(all.seeds) / took.count(), all.rollouts, all.lives,
+              troubles.kills, troubles.failures, all.broken);
   if (!complete) std::printf("a process ended early: its seeds are not all counted\n");
   if (all.broken > 0) std::printf("replay one with: ./dev sim --seed N\n");
   return all.broken > 0 || !complete ? 1 : 0;
@@ -119,6 +168,8 @@ int main(int count, char** arguments) {
   app.add_option("--from", from, "the first seed; \"random\" takes a random one and prints it");
   app.add_option("--jobs", jobs, "processes")->check(CLI::Range(1, 64));
   app.add_option("--show", show, "end a process after so many broken seeds");
+  bool coverage = false;
+  app.add_flag("--coverage", coverage, "print how often each boundary was where the agent was killed or a call failed");
   try {
     app.parse(count, arguments);
   } catch (const CLI::ParseError& error) {
@@ -139,5 +190,5 @@ int main(int count, char** arguments) {
     first = std::strtoull(from.c_str(), nullptr, 10);
   }
   std::fflush(stdout);
-  return run_many(first, seeds, jobs, show);
+  return run_many({first, seeds, jobs, show, coverage});
 }

@@ -11,6 +11,8 @@ std::string SimEngine::name_of_container(const std::string& id) const {
   return found == engine_.all().end() ? id : found->second.container.name;
 }
 
+std::vector<std::function<void()>> SimEngine::take_in_flight() { return {in_flight_.begin(), in_flight_.end()}; }
+
 Task<std::optional<int>> SimEngine::connections(std::string id) { co_return stage_.busy(id) ? 2 : 0; }
 
 Task<std::string> SimEngine::built(ports::BuildRequest request, ports::OnLog on_log) {

@@ -1,6 +1,9 @@
 // The fakes as the agent sees them: each call passes the boundary before and after its effect, and the watch looks on.
 #pragma once
 
+#include <functional>
+#include <list>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,8 +16,8 @@ namespace deploy::sim {
 
 class SimEngine final : public ports::ContainerEngine {
  public:
-  SimEngine(Stage& stage, Boundary& boundary, Watch& watch)
-      : engine_(stage.world.engine), stage_(stage), boundary_(boundary), watch_(watch) {}
+  SimEngine(Stage& stage, Boundary& boundary, Watch& watch, Trace& trace)
+      : engine_(stage.world.engine), stage_(stage), boundary_(boundary), watch_(watch), trace_(trace) {}
 
   Task<ports::EngineVersion> version() override { return pass("version", "", engine_.version()); }
   Task<void> follow_events(ports::OnEvent on_event) override { return engine_.follow_events(std::move(on_event)); }
@@ -27,16 +30,23 @@ class SimEngine final : public ports::ContainerEngine {
   }
   Task<std::string> create(ports::ContainerSpec spec) override {
     const auto name = spec.name;
-    return pass("create", name, engine_.create(std::move(spec)));
+    const auto late = [this, spec] { finish("create", spec.name, engine_.create(spec)); };
+    return pass("create", name, engine_.create(std::move(spec)), late);
   }
-  Task<void> start(std::string id) override { return pass("start", id, engine_.start(id)); }
+  Task<void> start(std::string id) override {
+    const auto late = [this, id] { finish("start", id, engine_.start(id)); };
+    return pass("start", id, engine_.start(id), late);
+  }
   Task<void> stop(std::string id, std::chrono::seconds grace) override {
     return pass("stop", id, engine_.stop(id, grace));
   }
   Task<void> signal(std::string id, std::string signal) override {
     return pass("signal", id, engine_.signal(id, signal));
   }
-  Task<void> remove(std::string id) override { return pass("remove", id, engine_.remove(id)); }
+  Task<void> remove(std::string id) override {
+    const auto late = [this, id] { finish("remove", id, engine_.remove(id)); };
+    return pass("remove", id, engine_.remove(id), late);
+  }
   Task<std::vector<std::string>> log_tail(std::string id, int lines) override {
     return pass("log_tail", id, engine_.log_tail(id, lines));
   }
@@ -62,7 +72,8 @@ class SimEngine final : public ports::ContainerEngine {
     return pass("create_network", name, engine_.create_network(std::move(spec)));
   }
   Task<void> connect(std::string id, ports::NetworkEndpoint endpoint) override {
-    return pass("connect", id, engine_.connect(id, std::move(endpoint)));
+    const auto late = [this, id, endpoint] { finish("connect", id, engine_.connect(id, endpoint)); };
+    return pass("connect", id, engine_.connect(id, std::move(endpoint)), late);
   }
   Task<void> disconnect(std::string id, std::string network) override {
     return pass("disconnect", id, engine_.disconnect(id, network));
@@ -84,11 +95,27 @@ class SimEngine final : public ports::ContainerEngine {
     return pass("remove_image", reference, engine_.remove_image(reference));
   }
 
+  /// What the engine was asked and has not done: it may do so although nobody waits for it any more.
+  std::vector<std::function<void()>> take_in_flight();
+
  private:
+  using InFlight = std::list<std::function<void()>>;
+  /// A call that the engine has got and not done; with the agent's death it is kept.
+  struct UnderWay {
+    UnderWay(InFlight& calls, std::function<void()> late) : all(calls), place(all.insert(all.end(), std::move(late))) {}
+    ~UnderWay() { all.erase(place); }
+    UnderWay(const UnderWay&) = delete;
+    InFlight& all;
+    InFlight::iterator place;
+  };
+
   template <class T>
-  Task<T> pass(std::string kind, std::string subject, Task<T> effect) {
+  Task<T> pass(std::string kind, std::string subject, Task<T> effect, std::function<void()> late = {}) {
     const auto shown = name_of_container(subject);
+    std::optional<UnderWay> asked;
+    if (late) asked.emplace(in_flight_, std::move(late));
     co_await boundary_.enter(Port::engine, kind, shown);
+    asked.reset();
     watch_.before_effect(kind, subject);
     if constexpr (std::is_void_v<T>) {
       co_await std::move(effect);
@@ -102,6 +129,19 @@ class SimEngine final : public ports::ContainerEngine {
     }
   }
 
+  /// An effect after the death of the agent that asked for it.
+  template <class T>
+  void finish(const std::string& kind, const std::string& subject, Task<T> effect) {
+    trace_.add("---- the engine goes on:", kind, name_of_container(subject));
+    watch_.before_effect(kind, subject);
+    try {
+      tests::run_virtual(stage_.world.clock, std::move(effect));
+      watch_.after_effect(kind, subject);
+    } catch (const Error& error) {
+      trace_.add("  it cannot:", error.message());
+    }
+  }
+
   Task<std::optional<int>> connections(std::string id);
   Task<std::string> built(ports::BuildRequest request, ports::OnLog on_log);
   Task<ports::Image> pulled(std::string reference, ports::OnLog on_log);
@@ -111,6 +151,8 @@ class SimEngine final : public ports::ContainerEngine {
   Stage& stage_;
   Boundary& boundary_;
   Watch& watch_;
+  Trace& trace_;
+  InFlight in_flight_;
 };
 
 class SimSource final : public ports::SourceMirror {

@@ -67,7 +67,7 @@ class Simulator {
         watch_(stage_, boundary_, trace_),
         users_(stage_, boundary_, trace_, watch_, Random(seed, 4)),
         mishaps_(stage_, trace_, watch_, Random(seed, 5)),
-        engine_(stage_, boundary_, watch_),
+        engine_(stage_, boundary_, watch_, trace_),
         source_(stage_, boundary_),
         proxy_(stage_, boundary_, watch_),
         prober_(stage_, boundary_, watch_) {
@@ -77,7 +77,7 @@ class Simulator {
   Outcome run() {
     users_.plan(horizon);
     mishaps_.plan(horizon);
-    while (!watch_.violation() && clock().elapsed() < horizon) live_a_while();
+    while (!watch_.violation() && !survivor_ && clock().elapsed() < horizon) live_a_while();
     if (!watch_.violation()) settle();
     return outcome();
   }
@@ -113,19 +113,34 @@ class Simulator {
     const auto end = drive(*agent, std::min<Duration>(until, horizon), false);
     if (watch_.violation()) return bury(*agent);
     if (end == End::time && clock().elapsed() < horizon) stop(*agent);
-    if (end == End::time && clock().elapsed() >= horizon) trace_.add("==== killed");
+    if (end == End::time && clock().elapsed() >= horizon) {
+      if (random_.chance(400)) {  // one that was never started again comes to rest by itself, too
+        survivor_ = std::move(agent);
+        return;
+      }
+      trace_.add("==== killed");
+    }
     bury(*agent);
     agent.reset();
     if (random_.chance(100)) stage_.reconfigure();
+    if (random_.chance(100)) keep_state();
     if (random_.chance(20)) lose_state();
     clock().pass_until(clock().elapsed() + random_.between(milliseconds(0), seconds(40)));
   }
 
+  /// A copy of the state, as a backup makes it.
+  void keep_state() {
+    std::ifstream file(stage_.world.folder / "state.db", std::ios::binary);
+    kept_state_ = std::string(std::istreambuf_iterator<char>(file), {});
+    kept_accepted_ = users_.accepted().size();
+  }
+
   /// The state folder is gone, or one of an earlier day is put back.
   void lose_state() {
-    trace_.add("==== the state is lost");
-    std::ofstream(stage_.world.folder / "state.db", std::ios::binary) << empty_database();
-    users_.forget();
+    const bool older = !kept_state_.empty() && random_.chance(500);
+    trace_.add(older ? "==== an older state is put back" : "==== the state is lost");
+    std::ofstream(stage_.world.folder / "state.db", std::ios::binary) << (older ? kept_state_ : empty_database());
+    users_.forget_since(older ? kept_accepted_ : 0);
     watch_.forget();
     state_lost_ = true;
   }
@@ -134,7 +149,9 @@ class Simulator {
   void settle() {
     boundary_.calm();
     mishaps_.end();
-    auto agent = born();
+    auto agent = survivor_ ? std::move(survivor_) : born();
+    agent->complaints.clear();
+    idle_since_.reset();
     users_.resume_all(*agent);
     const auto end = drive(*agent, clock().elapsed() + settle_most, true);
     if (!watch_.violation() && end != End::idle)
@@ -150,13 +167,13 @@ class Simulator {
   /// Recovery twice is recovery once.
   void live_again() {
     auto& world = stage_.world;
-    const auto effects = world.engine.effects();
+    const auto things = stage_.own_things();
     const auto changes = world.proxy.history.size();
     auto agent = born();
     const auto before = contents_of(agent->database);
     drive(*agent, clock().elapsed() + settle_most, true);
-    const auto now = world.engine.effects();
-    if (now.size() > effects.size()) watch_.broken("a second recovery did: " + now[effects.size()]);
+    if (stage_.own_things() != things)
+      watch_.broken("a second recovery changed\n" + things + "to\n" + stage_.own_things());
     if (world.proxy.history.size() > changes) watch_.broken("a second recovery changed Nginx's routes");
     if (contents_of(agent->database) != before) watch_.broken("a second recovery changed what is stored");
     bury(*agent);
@@ -176,6 +193,11 @@ class Simulator {
   End drive(tests::Agent& agent, Duration until, bool settling) {
     int handlers = 0;
     for (;;) {
+      while (!late_.empty() && late_.begin()->first <= clock().elapsed()) {
+        const auto call = late_.begin()->second;
+        late_.erase(late_.begin());
+        call();
+      }
       while (!boundary_.dead() && agent.context.poll_one() > 0) {
         if (++handlers > handlers_at_once_max) watch_.broken("the agent is busy for ever at one moment");
         if (watch_.violation()) return End::killed;
@@ -186,7 +208,8 @@ class Simulator {
       if (mishaps_.act() || users_.act(agent)) continue;
       if (settling && settled(agent)) return End::idle;
       const auto before = clock().elapsed();
-      const auto limit = std::min({until, users_.next(), mishaps_.next()});
+      const auto late = late_.empty() ? Duration::max() : late_.begin()->first;
+      const auto limit = std::min({until, users_.next(), mishaps_.next(), late});
       if (!clock().advance_to_next(limit)) clock().pass_until(limit);
       if (clock().elapsed() > before) handlers = 0;
       if (clock().elapsed() >= until) return End::time;
@@ -217,6 +240,10 @@ class Simulator {
   void bury(tests::Agent& agent) {
     boundary_.kill();
     agent.database.on_commit(nullptr);
+    for (auto& call : engine_.take_in_flight()) {
+      if (random_.chance(400))
+        late_.emplace(clock().elapsed() + random_.between(milliseconds(0), milliseconds(500)), call);
+    }
     agent.context.kill();
   }
 
@@ -226,8 +253,7 @@ class Simulator {
     result.digest = trace_.digest();
     result.trace = trace_.take_lines();
     result.lives = lives_;
-    result.crashes = boundary_.crashes();
-    result.faults = boundary_.faults();
+    result.counts = boundary_.counts();
     result.rollouts = rollouts_;
     return result;
   }
@@ -244,6 +270,10 @@ class Simulator {
   SimProxy proxy_;
   SimProber prober_;
   bool state_lost_ = false;
+  std::string kept_state_;
+  std::size_t kept_accepted_ = 0;
+  std::multimap<Duration, std::function<void()>> late_;  // what the engine does for an agent that is dead
+  std::unique_ptr<tests::Agent> survivor_;               // of the time in which things went wrong
   int lives_ = 0;
   int rollouts_ = 0;
   std::optional<Duration> idle_since_;

@@ -3,9 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "tests/sim/boundary.hpp"
 
 namespace deploy::sim {
 
@@ -14,9 +17,8 @@ struct Outcome {
   std::uint64_t digest = 0;              // of everything that happened: the same for the same seed
   std::vector<std::string> trace;        // where it was asked for
   int lives = 0;                         // of the agent
-  int crashes = 0;
-  int faults = 0;
   int rollouts = 0;
+  std::map<std::string, Boundary::Count> counts;  // where the agent was killed, and what failed
 };
 
 Outcome simulate(std::uint64_t seed, bool keep_trace);

@@ -17,7 +17,7 @@ struct Scene {
         trace(stage.world.clock, true),
         boundary(stage.world.clock, trace, Random(1, 3), Troubles{}),
         watch(stage, boundary, trace),
-        engine(stage, boundary, watch),
+        engine(stage, boundary, watch, trace),
         proxy(stage, boundary, watch) {
     boundary.calm();
     ports::ContainerSpec spec;

@@ -187,10 +187,14 @@ void Stage::add_foreign_things() {
   add_foreign_container("copied", "registry/backend:v1", {{domain::labels::service, "backend"}}, true);
 }
 
-std::string Stage::foreign_things() const {
+std::string Stage::foreign_things() const { return things(false); }
+
+std::string Stage::own_things() const { return things(true); }
+
+std::string Stage::things(bool of_agent) const {
   std::string text;
   for (const auto& [id, record] : world.engine.all()) {
-    if (ours(record)) continue;
+    if (ours(record) != of_agent) continue;
     text += record.container.name + " " + id.substr(0, 8) + " " + record.container.state;
     for (const auto& endpoint : record.container.networks) text += " " + endpoint.network + "=" + endpoint.address;
     text += "\n";
@@ -198,7 +202,7 @@ std::string Stage::foreign_things() const {
   for (const auto& image : world.engine.all_images()) {
     const auto label = image.labels.find(domain::labels::instance);
     const bool built = label != image.labels.end() && label->second == instance;
-    if (built || own_images.contains(image.id)) continue;
+    if ((built || own_images.contains(image.id)) != of_agent) continue;
     text += "image " + image.id.substr(0, 15);
     for (const auto& tag : image.tags) text += " " + tag;
     text += "\n";

@@ -65,6 +65,8 @@ class Stage {
   static bool ours(const Record& container);
   /// What of the world is not the agent's, as text, to be compared.
   std::string foreign_things() const;
+  /// What is the agent's, in the same form.
+  std::string own_things() const;
 
  private:
   struct Unrouted {
@@ -73,6 +75,7 @@ class Stage {
     Duration workers_until;
   };
 
+  std::string things(bool of_agent) const;
   void add_services();
   void add_foreign_things();
   void add_foreign_container(const std::string& name, const std::string& image, ports::Labels labels, bool started);

@@ -1,6 +1,7 @@
 // What comes from outside: webhooks and commands, at random times, sent to whichever agent is alive then.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <string>
@@ -29,8 +30,8 @@ class Users {
 
   /// Nothing is paused any more.
   void resume_all(tests::Agent& agent);
-  /// The state folder was lost, and what was accepted with it.
-  void forget() { accepted_.clear(); }
+  /// The state folder was lost, and with it what was accepted after the first so many.
+  void forget_since(std::size_t count) { accepted_.resize(std::min(count, accepted_.size())); }
 
   /// Deliveries that were answered 2xx.
   const std::vector<domain::Delivery>& accepted() const noexcept { return accepted_; }
