@@ -19,6 +19,8 @@ bool runs(const ports::Container& container) { return container.state == "runnin
 Task<void> Adoption::run() {
   auto found = co_await strangers();
   if (found.empty()) co_return;
+  co_await distrust();
+  found = co_await strangers();
   const auto routed = co_await traffic_.addresses();
   for (auto& [service, containers] : found) {
     for (auto& stranger : containers) {
@@ -28,12 +30,43 @@ Task<void> Adoption::run() {
   }
 }
 
+/// Where the journal does not know a container it is older than what runs: addresses and names that it holds may be
+/// somebody else's now. So nothing that was under way in it is carried on, and what has no container is forgotten.
+Task<void> Adoption::distrust() {
+  std::set<domain::TargetId> gone;
+  for (const auto& target : journal_.targets.present()) {
+    if (target.container_id.empty() || !co_await engine_.inspect(target.container_id)) gone.insert(target.id);
+  }
+  journal_.transaction([&] {
+    for (auto rollout : journal_.rollouts.unfinished()) {
+      for (const auto& target : journal_.targets.of_rollout(rollout.id)) gone.insert(target.id);
+      journal_.end(
+          rollout, domain::Phase::needs_operator,
+          "the state folder of an earlier time was put back, when this rollout was under way; the containers of "
+          "this installation stay as they are: look at them, and roll out again");
+    }
+    std::set<std::string> services;
+    for (auto target : journal_.targets.present()) {
+      services.insert(target.service);
+      if (!gone.contains(target.id)) continue;
+      target.state = domain::TargetState::gone;
+      journal_.targets.update(target);
+    }
+    for (const auto& service : services) {
+      auto routed = ids_of(journal_.targets.routed(service));
+      std::erase_if(routed, [&](domain::TargetId id) { return gone.contains(id); });
+      journal_.targets.set_routed(service, routed);
+    }
+  });
+}
+
 Task<std::map<std::string, Adoption::Strangers>> Adoption::strangers() {
   std::map<std::string, Strangers> found;
   const ports::Labels ours{{domain::labels::instance, instance_}};
   const auto containers = co_await engine_.list(ours);
   for (const auto& container : containers) {
-    if (journal_.target_of(container)) continue;
+    const auto target = journal_.target_of(container);
+    if (target && target->state != domain::TargetState::gone) continue;
     const auto inspected = co_await engine_.inspect(container.id);
     if (!inspected) continue;
     auto stranger = co_await describe(*inspected);

@@ -31,7 +31,8 @@ class Adoption {
 
   /// At start, before anything is routed: such containers become live again where they get the traffic (or, where no
   /// upstream file tells, are the newest healthy ones), as a rollout that succeeded; the others are written down as
-  /// strays, with a rollout that needs a person. Later rollouts get higher numbers than theirs.
+  /// strays, with a rollout that needs a person. Later rollouts get higher numbers than theirs, and rollouts that were
+  /// under way in such a state are ended for a person to look at.
   Task<void> run();
 
  private:
@@ -47,6 +48,7 @@ class Adoption {
   };
   using Strangers = std::vector<Stranger>;
 
+  Task<void> distrust();
   Task<std::map<std::string, Strangers>> strangers();
   const domain::Service* configured(const std::string& service) const;
   Task<bool> healthy(Stranger stranger);

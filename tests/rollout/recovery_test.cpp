@@ -1,4 +1,5 @@
 // What is left over is removed, what a lost or older state folder left is adopted or reported, and foreign things stay.
+#include <algorithm>
 #include <catch2/catch_all.hpp>
 #include <filesystem>
 
@@ -93,7 +94,9 @@ TEST_CASE("a build that fails leaves no image beside the one that was pulled for
   Agent agent(world);
   agent.push({"backend"}, 'a');
   agent.work();
-  const auto own = [&] { return run_virtual(world.clock, world.engine.images({{domain::labels::instance, "instance-1"}})); };
+  const auto own = [&] {
+    return run_virtual(world.clock, world.engine.images({{domain::labels::instance, "instance-1"}}));
+  };
   REQUIRE(own().size() == 1);
   auto revision = agent.journal.revisions.promoted("backend").front();
   agent.journal.revisions.set_image(revision.id, "registry/backend@sha256:1");
@@ -169,7 +172,8 @@ TEST_CASE("rollouts after a lost state folder are numbered after those whose con
   CHECK(agent.outcomes() == "backend succeeded, backend unchanged");
 }
 
-TEST_CASE("with a state lost in the middle of a rolling update both revisions stay in traffic, and the newer one counts") {
+TEST_CASE(
+    "with a state lost in the middle of a rolling update both revisions stay in traffic, and the newer one counts") {
   World world;
   world.services = {service_named("backend")};
   world.services[0].replicas = 2;
@@ -268,4 +272,48 @@ TEST_CASE("with an older state folder what gets the traffic is adopted, and what
   CHECK(routed_container(world, "backend") == newer);
   CHECK(world.engine.names() == std::vector{newer});
   CHECK(agent.journal.targets.live("backend").size() == 1);
+}
+
+TEST_CASE("what was under way in an older state folder is not carried on: others may have its addresses now") {
+  World world;
+  world.services = {service_named("llm"), service_named("backend")};
+  const auto kept = world.folder / "older.db";
+  {
+    Agent agent(world);
+    agent.push({"llm"}, 'a');
+    agent.work();
+    world.engine.on_call = [&](const std::string& call, FakeEngine::When) {
+      if (call.starts_with("start llm-bbbbbbb")) agent.stop();
+    };
+    agent.push({"llm"}, 'b');
+    agent.work();
+    world.engine.on_call = nullptr;
+    REQUIRE(agent.journal.rollouts.unfinished().size() == 1);
+  }
+  std::filesystem::copy_file(world.folder / "state.db", kept);
+  {
+    Agent agent(world);
+    agent.work();
+    agent.push({"backend"}, 'c');
+    agent.work();
+  }
+  const auto llm = routed_container(world, "llm");
+  const auto backend = routed_container(world, "backend");
+  REQUIRE(llm.starts_with("llm-bbbbbbb-"));
+  REQUIRE(world.proxy.targets("backend").front().address == "10.2.0.10");  // that of llm's first container
+  std::filesystem::copy_file(kept, world.folder / "state.db", std::filesystem::copy_options::overwrite_existing);
+  const auto switches = world.proxy.history.size();
+  Agent agent(world);
+  agent.work();
+  CHECK(world.proxy.history.size() == switches);
+  CHECK(routed_container(world, "llm") == llm);
+  CHECK(routed_container(world, "backend") == backend);
+  CHECK(world.engine.names().size() == 2);
+  const auto rollouts = agent.journal.rollouts.history("llm", 10);
+  const auto cut_off = std::find_if(rollouts.begin(), rollouts.end(),
+                                    [](const auto& rollout) { return rollout.phase == domain::Phase::needs_operator; });
+  REQUIRE(cut_off != rollouts.end());
+  CHECK(cut_off->reason ==
+        "the state folder of an earlier time was put back, when this rollout was under way; the containers of this "
+        "installation stay as they are: look at them, and roll out again");
 }
