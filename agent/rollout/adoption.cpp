@@ -17,17 +17,32 @@ bool runs(const ports::Container& container) { return container.state == "runnin
 }  // namespace
 
 Task<void> Adoption::run() {
+  const auto routed = co_await traffic_.addresses();
   auto found = co_await strangers();
-  if (found.empty()) co_return;
+  if (found.empty() && !is_older(routed)) co_return;
   co_await distrust();
   found = co_await strangers();
-  const auto routed = co_await traffic_.addresses();
   for (auto& [service, containers] : found) {
     for (auto& stranger : containers) {
       if (routed.empty()) stranger.healthy = co_await healthy(stranger);
     }
     journal_.transaction([&, &name = service, &members = containers] { take_up(name, members, routed); });
   }
+}
+
+/// Do upstream files name a target of a rollout that has not begun to switch to it?
+bool Adoption::is_older(const std::set<std::string>& routed) {
+  for (const auto& rollout : journal_.rollouts.unfinished()) {
+    std::set<domain::TargetId> switched;
+    for (const auto& step : journal_.rollouts.steps(rollout.id)) {
+      const bool begun = step.kind == domain::StepKind::switch_traffic && step.state != domain::StepState::pending;
+      if (begun) switched.insert(step.targets.begin(), step.targets.end());
+    }
+    for (const auto& target : journal_.targets.of_rollout(rollout.id)) {
+      if (routed.contains(target.address) && !switched.contains(target.id)) return true;
+    }
+  }
+  return false;
 }
 
 /// Where the journal does not know a container it is older than what runs: addresses and names that it holds may be

@@ -29,7 +29,8 @@ class Adoption {
         instance_(std::move(instance)),
         routing_network_(std::move(routing_network)) {}
 
-  /// At start, before anything is routed: such containers become live again where they get the traffic (or, where no
+  /// At start, before anything is routed. A state is known to be older, too, where upstream files name targets that its
+  /// rollouts have not switched to. Such containers become live again where they get the traffic (or, where no
   /// upstream file tells, are the newest healthy ones), as a rollout that succeeded; the others are written down as
   /// strays, with a rollout that needs a person. Later rollouts get higher numbers than theirs, and rollouts that were
   /// under way in such a state are ended for a person to look at.
@@ -48,6 +49,7 @@ class Adoption {
   };
   using Strangers = std::vector<Stranger>;
 
+  bool is_older(const std::set<std::string>& routed);
   Task<void> distrust();
   Task<std::map<std::string, Strangers>> strangers();
   const domain::Service* configured(const std::string& service) const;

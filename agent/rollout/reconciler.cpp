@@ -147,9 +147,13 @@ Task<void> Reconciler::route_healthy(std::string service) {
       bad.push_back(target.container_name);
     }
   }
-  if (live.size() > 1 && !good.empty() && !bad.empty()) {
-    unsettled_ = true;
-    for (const auto& name : bad) found_.push_back(name + " is not healthy and gets no traffic until it is");
+  if (live.size() > 1 && !bad.empty()) unsettled_ = true;
+  for (const auto& name : bad) {
+    if (!good.empty()) found_.push_back(name + " is not healthy and gets no traffic until it is");
+  }
+  if (live.size() > 1 && good.empty()) {
+    found_.push_back("no target of " + service +
+                     " is healthy, so all of them keep their traffic; see: deployctl logs " + service);
   }
   // Where none is healthy, moving the traffic would mend nothing.
   const bool as_wanted = traffic_.routed(service) == good && ids_of(journal_.targets.routed(service)) == good;

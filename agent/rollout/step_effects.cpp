@@ -117,27 +117,41 @@ Task<Outcome> StepEffects::create(Work& work, domain::Step step) {
   co_return outcome;
 }
 
+/// The container of that name, if it carries these labels. Throws Error(conflict) where it is another one's.
+Task<std::optional<ports::Container>> StepEffects::find_own(std::string name, ports::Labels own) {
+  auto found = co_await engine_.inspect(name);
+  if (found && !std::includes(found->labels.begin(), found->labels.end(), own.begin(), own.end())) {
+    throw Error(ErrorKind::conflict, "a container named " + name +
+                                         " exists that deployd did not make for this rollout; remove or rename it and "
+                                         "roll out again");
+  }
+  co_return found;
+}
+
 Task<std::string> StepEffects::create_one(Work& work, domain::Target target, ports::ContainerSpec spec) {
   const ports::Labels own{{domain::labels::instance, site_.instance},
                           {domain::labels::service, work.service.name},
                           {domain::labels::revision, work.revision->name},
                           {domain::labels::rollout, std::to_string(work.rollout.id.value)},
                           {domain::labels::target, std::to_string(target.id.value)}};
-  auto existing = co_await engine_.inspect(target.container_name);
-  if (existing && !std::includes(existing->labels.begin(), existing->labels.end(), own.begin(), own.end())) {
-    throw Error(ErrorKind::conflict,
-                "a container named " + target.container_name +
-                    " exists that deployd did not make for this rollout; remove or rename it and roll out again");
-  }
+  auto existing = co_await find_own(target.container_name, own);
   std::string id;
-  if (existing) {
-    id = existing->id;
-  } else {
+  if (!existing) {
     spec.name = target.container_name;
     spec.labels = spec.settings.labels;
     spec.labels.insert(own.begin(), own.end());
-    id = co_await engine_.create(spec);
+    std::exception_ptr name_taken;
+    try {
+      id = co_await engine_.create(spec);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::conflict) throw;
+      name_taken = std::current_exception();
+    }
+    // The engine may have gone on with the request of an agent that was killed.
+    if (name_taken) existing = co_await find_own(target.container_name, own);
+    if (name_taken && !existing) std::rethrow_exception(name_taken);
   }
+  if (existing) id = existing->id;
   const bool joined =
       existing && std::any_of(existing->networks.begin(), existing->networks.end(),
                               [&](const auto& endpoint) { return endpoint.network == site_.routing_network; });

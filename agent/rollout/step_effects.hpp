@@ -87,6 +87,7 @@ class StepEffects {
   Task<Outcome> undo_start(Work& work, domain::Step step);
   Task<Outcome> undo_stop(Work& work, domain::Step step);
 
+  Task<std::optional<ports::Container>> find_own(std::string name, ports::Labels own);
   Task<std::string> create_one(Work& work, domain::Target target, ports::ContainerSpec spec);
   Task<void> prove_healthy(Work& work, domain::Target target, domain::HealthCheck check);
   Task<void> remove_images(std::vector<domain::Revision> dropped);

@@ -28,6 +28,7 @@ Task<ports::SwitchReport> Traffic::route(std::string service, std::vector<domain
 Task<bool> Traffic::route_if(std::function<bool()> begin, std::string service, std::vector<domain::TargetId> targets) {
   const auto turn = co_await one_change_.lock();
   if (!begin()) co_return false;
+  proved_.erase(service);  // what `begin` wrote down counts from here on, even if the change's own end is not known
   co_await change(std::move(service), std::move(targets));
   co_return true;
 }

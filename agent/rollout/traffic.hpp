@@ -26,8 +26,8 @@ class Traffic {
   /// UpstreamProxy::apply. The caller writes it down with TargetStore::set_routed, in a transaction of its own.
   Task<ports::SwitchReport> route(std::string service, std::vector<domain::TargetId> targets);
 
-  /// The same where `begin` says so once it is this change's turn; returns whether it did. It may write down what must
-  /// be there before the change.
+  /// The same where `begin` says so once it is this change's turn; returns whether it did. It has written
+  /// them down as routed by then.
   Task<bool> route_if(std::function<bool()> begin, std::string service, std::vector<domain::TargetId> targets);
 
   /// Makes Nginx route as was last proved or written down. `at_start`: and as a switch wants that was under way when

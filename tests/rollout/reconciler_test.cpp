@@ -86,6 +86,9 @@ TEST_CASE("where no target is healthy all of them keep their traffic") {
   world.prober.judge = [](const FakeProber::Probe&) { return ports::Verdict{false, "GET /health answered 503"}; };
   agent.work(std::chrono::minutes(2));
   CHECK(routed_to(world) == std::vector<std::string>{"10.2.0.10", "10.2.0.11"});
+  CHECK(agent.reconciler.problems() ==
+        std::vector<std::string>{
+            "no target of backend is healthy, so all of them keep their traffic; see: deployctl logs backend"});
 }
 
 TEST_CASE("a live container that was stopped is started again, but not while its service is paused") {

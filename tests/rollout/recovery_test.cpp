@@ -317,3 +317,50 @@ TEST_CASE("what was under way in an older state folder is not carried on: others
         "the state folder of an earlier time was put back, when this rollout was under way; the containers of this "
         "installation stay as they are: look at them, and roll out again");
 }
+
+TEST_CASE("a state from before a switch that Nginx has made since is not carried on") {
+  World world;
+  world.services = {service_named("llm")};
+  const auto kept = world.folder / "older.db";
+  {
+    Agent agent(world);
+    world.engine.on_call = [&](const std::string& call, FakeEngine::When) {
+      if (call.starts_with("start llm-aaaaaaa")) agent.stop();
+    };
+    agent.push({"llm"}, 'a');
+    agent.work();
+    world.engine.on_call = nullptr;
+  }
+  std::filesystem::copy_file(world.folder / "state.db", kept);
+  Agent(world).work();
+  const auto llm = routed_container(world, "llm");
+  const auto switches = world.proxy.history.size();
+  std::filesystem::copy_file(kept, world.folder / "state.db", std::filesystem::copy_options::overwrite_existing);
+  Agent agent(world);
+  agent.work();
+  CHECK(world.proxy.history.size() == switches);
+  CHECK(routed_container(world, "llm") == llm);
+  CHECK(agent.outcomes() == "llm needs_operator, llm succeeded");
+}
+
+TEST_CASE("a container that the engine made after its agent was killed is our own") {
+  World world;
+  world.services = {service_named("backend")};
+  Agent agent(world);
+  bool made = false;
+  world.engine.on_call = [&](const std::string& call, FakeEngine::When when) {
+    if (made || when != FakeEngine::When::before || !call.starts_with("create ")) return;
+    made = true;
+    ports::ContainerSpec spec;
+    spec.name = call.substr(std::string("create ").size());
+    spec.image = world.engine.all_images().back().tags.front();
+    spec.labels = labels_of("backend", agent.journal.revisions.with_image("").front().name, 1, 1);
+    spec.network.network = "internal";
+    run_virtual(world.clock, world.engine.create(spec));
+  };
+  agent.push({"backend"}, 'a');
+  agent.work();
+  CHECK(made);
+  CHECK(agent.outcomes() == "backend succeeded");
+  CHECK(world.engine.names() == std::vector{routed_container(world, "backend")});
+}

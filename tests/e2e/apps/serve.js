@@ -28,7 +28,7 @@ async function readBody(stream) {
 }
 
 // VERSION may name a fault, so that a commit can be one that never works: "v4 unhealthy" answers its health check 503,
-// "v4 crash" exits at once, "v4 deaf" listens to nobody.
+// "v4 crash" exits at once, "v4 deaf" listens to nobody. A file /tmp/ill makes one container unhealthy for as long as it is there.
 function serve(port, handle) {
   const [, fault] = version.split(' ');
   if (fault === 'crash') {
@@ -36,7 +36,7 @@ function serve(port, handle) {
     process.exit(3);
   }
   const server = http.createServer((request, response) => {
-    if (fault === 'unhealthy' && request.url.endsWith('/health')) {
+    if (request.url.endsWith('/health') && (fault === 'unhealthy' || fs.existsSync('/tmp/ill'))) {
       console.error('health check: the connection pool is exhausted');
       return sendJson(response, 503, { status: 'DOWN' });
     }
