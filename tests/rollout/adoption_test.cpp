@@ -1,128 +1,18 @@
-// What is left over is removed, what a lost or older state folder left is adopted or reported, and foreign things stay.
+// What a lost or older state folder left is adopted or reported.
 #include <algorithm>
 #include <catch2/catch_all.hpp>
 #include <filesystem>
 
-#include "agent/base/error.hpp"
-#include "agent/domain/labels.hpp"
-#include "tests/agent_world/world.hpp"
+#include "tests/agent_world/labelled.hpp"
 
 using namespace deploy;
 using namespace deploy::tests;
 
 namespace {
 
-/// Starts a container with our label and these words, as another state folder's agent did. Returns its name.
-std::string add_container(World& world, const std::string& name, const ports::Labels& labels,
-                          const std::string& address) {
-  ports::ContainerSpec spec;
-  spec.name = name;
-  spec.image = "registry/backend:v1";
-  spec.labels = labels;
-  spec.network.network = "internal";
-  const auto id = run_virtual(world.clock, world.engine.create(spec));
-  ports::NetworkEndpoint endpoint;
-  endpoint.network = "deployctl";
-  endpoint.address = address;
-  run_virtual(world.clock, world.engine.connect(id, endpoint));
-  run_virtual(world.clock, world.engine.start(id));
-  return name;
-}
-
-ports::Labels labels_of(const std::string& service, const std::string& revision, int rollout, int target) {
-  return {{domain::labels::instance, "instance-1"},
-          {domain::labels::service, service},
-          {domain::labels::revision, revision},
-          {domain::labels::rollout, std::to_string(rollout)},
-          {domain::labels::target, std::to_string(target)}};
-}
-
 void lose_state(World& world) { std::filesystem::remove_all(world.folder / "state.db"); }
 
 }  // namespace
-
-TEST_CASE("what a failed clean-up left is removed later, and a foreign container never") {
-  World world;
-  world.services = {service_named("backend")};
-  add_container(world, "postgres", {}, "10.2.1.1");
-  add_container(world, "backend-other", {{domain::labels::instance, "instance-2"}}, "10.2.1.2");
-  Agent agent(world);
-  agent.push({"backend"}, 'a');
-  agent.work();
-  world.engine.fail("remove", 1, FakeEngine::When::before, Error(ErrorKind::failed, "device busy"));
-  agent.push({"backend"}, 'b');
-  agent.work();
-  CHECK(agent.last().phase == domain::Phase::needs_operator);
-  const auto live = routed_container(world, "backend");
-  CHECK(world.engine.names() == std::vector<std::string>{live, "backend-other", "postgres"});
-  CHECK(agent.journal.targets.present().size() == 1);
-}
-
-TEST_CASE("what is left over is stopped when its last requests have ended, or its drain time is over") {
-  World world;
-  world.services = {service_named("backend")};
-  world.services[0].drain = std::chrono::minutes(5);
-  Agent agent(world);
-  agent.push({"backend"}, 'a');
-  agent.work();
-  const auto old = routed_container(world, "backend");
-  for (const auto* call : {"stop", "remove"})
-    world.engine.fail(call, 1, FakeEngine::When::before, Error(ErrorKind::failed, "device busy"));
-  world.engine.at(old).connections[8000] = 1;
-  agent.push({"backend"}, 'b');
-  agent.work(std::chrono::minutes(6));
-  REQUIRE(agent.last().phase == domain::Phase::needs_operator);
-  agent.work(std::chrono::seconds(10));
-  CHECK(world.engine.names().size() == 2);
-  CHECK(agent.reconciler.problems() ==
-        std::vector<std::string>{"the container " + old +
-                                 " belongs to nothing any more; it is removed when its requests have ended"});
-  SECTION("its requests end") {
-    world.engine.at(old).connections.clear();
-    agent.work(std::chrono::minutes(1));
-    CHECK(world.engine.names() == std::vector{routed_container(world, "backend")});
-  }
-  SECTION("the drain time ends") {
-    agent.work(std::chrono::minutes(6));
-    CHECK(world.engine.names() == std::vector{routed_container(world, "backend")});
-  }
-}
-
-TEST_CASE("a build that fails leaves no image beside the one that was pulled for the same commit") {
-  World world;
-  world.services = {service_named("backend")};
-  Agent agent(world);
-  agent.push({"backend"}, 'a');
-  agent.work();
-  const auto own = [&] {
-    return run_virtual(world.clock, world.engine.images({{domain::labels::instance, "instance-1"}}));
-  };
-  REQUIRE(own().size() == 1);
-  auto revision = agent.journal.revisions.promoted("backend").front();
-  agent.journal.revisions.set_image(revision.id, "registry/backend@sha256:1");
-  agent.work();
-  CHECK(own().size() == 1);  // a container runs from it
-  agent.push({"backend"}, 'b');
-  agent.work();
-  REQUIRE(own().size() == 1);
-  CHECK(own()[0].tags.front().starts_with("deployctl/backend:backend-bbbbbbb-"));
-}
-
-TEST_CASE("the image of a build that was interrupted is removed, and that of a live revision is not") {
-  World world;
-  world.services = {service_named("backend")};
-  Agent agent(world);
-  agent.push({"backend"}, 'a');
-  agent.work();
-  world.engine.fail("build", 1, FakeEngine::When::after, Error(ErrorKind::failed, "the connection was lost"));
-  agent.push({"backend"}, 'b');
-  agent.work();
-  CHECK(agent.last().phase == domain::Phase::rolled_back);
-  const auto images = run_virtual(world.clock, world.engine.images({{domain::labels::instance, "instance-1"}}));
-  REQUIRE(images.size() == 1);
-  CHECK(images[0].tags == std::vector<std::string>{"deployctl/" + std::string("backend:") +
-                                                   agent.journal.revisions.promoted("backend").front().name});
-}
 
 TEST_CASE("with a lost state folder the containers that get the traffic are live again") {
   World world;
