@@ -183,7 +183,7 @@ Task<void> collect(Descriptor* from, std::string* into, std::size_t bytes_max,
   while (true) {
     boost::system::error_code failure;
     auto token = asio::redirect_error(asio::use_awaitable, failure);
-    const std::size_t got = co_await from->async_read_some(asio::buffer(buffer), std::move(token));
+    const std::size_t got = co_await from->async_read_some(asio::buffer(buffer), token);
     if (failure == asio::error::eof) co_return;
     if (failure) throw boost::system::system_error(failure);
     const std::string_view part(buffer.data(), got);
