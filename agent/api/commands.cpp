@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <set>
 
+#include "agent/api/queries.hpp"
 #include "agent/base/error.hpp"
+#include "agent/domain/image_reference.hpp"
 
 namespace deploy::api {
 
@@ -31,6 +33,8 @@ AcceptedView Commands::rollout(const RolloutRequest& request, const std::string&
   if (!request.image.empty() && request.services.size() > 1) {
     throw Error(ErrorKind::invalid, "one image cannot go out on several services; roll them out one by one");
   }
+  // Refused here, and not by the rollout's pull, so that a slip of the keyboard leaves no failed rollout behind.
+  if (!request.image.empty()) domain::parse_reference(request.image);
   std::vector<store::Job> jobs;
   for (const auto& name : std::set<std::string>(request.services.begin(), request.services.end())) {
     check_service(name);
@@ -120,10 +124,7 @@ PauseView Commands::resume(const PauseRequest& request, const std::string& who) 
 }
 
 void Commands::check_service(const std::string& name) const {
-  std::vector<std::string> names;
-  for (const auto& service : services_) names.push_back(service.name);
-  if (std::find(names.begin(), names.end(), name) != names.end()) return;
-  throw Error(ErrorKind::not_found, "there is no service \"" + name + "\"; there are: " + joined(names));
+  if (!is_configured(services_, name)) throw no_such_service(services_, name);
 }
 
 domain::Revision Commands::revision_to_return_to(const std::string& service, const std::string& wanted) {

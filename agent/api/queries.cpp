@@ -1,5 +1,7 @@
 #include "agent/api/queries.hpp"
 
+#include <algorithm>
+
 namespace deploy::api {
 
 namespace {
@@ -35,6 +37,17 @@ StepView step_view(const domain::Step& step) {
 }
 
 }  // namespace
+
+bool is_configured(const std::vector<domain::Service>& services, const std::string& name) {
+  return std::ranges::find(services, name, &domain::Service::name) != services.end();
+}
+
+Error no_such_service(const std::vector<domain::Service>& services, const std::string& name) {
+  std::string names;
+  for (const auto& service : services) names += (names.empty() ? "" : ", ") + service.name;
+  return {ErrorKind::not_found,
+          "there is no service \"" + name + "\"; there " + (names.empty() ? "is none yet" : "are: " + names)};
+}
 
 std::optional<PauseView> Queries::pause_of(const std::string& service) {
   // Of both pauses the service's own is the nearer one.
@@ -87,7 +100,19 @@ ServiceView Queries::service(const std::string& name, const std::vector<domain::
 HistoryView Queries::history(const std::string& service, int limit) {
   HistoryView shown;
   for (const auto& rollout : journal_.rollouts.history(service, limit)) shown.rollouts.push_back(view(rollout));
+  // One that was taken out of deploy.d still has its history.
+  if (shown.rollouts.empty() && !service.empty() && !is_configured(services_, service)) {
+    throw no_such_service(services_, service);
+  }
   return shown;
+}
+
+std::vector<domain::Target> Queries::live_targets(const std::string& service) {
+  auto targets = journal_.targets.live(service);
+  if (!targets.empty()) return targets;
+  if (!is_configured(services_, service)) throw no_such_service(services_, service);
+  throw Error(ErrorKind::not_found, "no container of " + service + " is live; `deployctl status` shows what is, and " +
+                                        "deployctl rollout " + service + " starts one");
 }
 
 RolloutView Queries::rollout(domain::RolloutId id) {

@@ -5,10 +5,15 @@
 #include <vector>
 
 #include "agent/api/views.hpp"
+#include "agent/base/error.hpp"
 #include "agent/domain/service.hpp"
 #include "agent/rollout/journal.hpp"
 
 namespace deploy::api {
+
+bool is_configured(const std::vector<domain::Service>& services, const std::string& name);
+/// Says which there are.
+Error no_such_service(const std::vector<domain::Service>& services, const std::string& name);
 
 class Queries {
  public:
@@ -16,7 +21,10 @@ class Queries {
       : journal_(journal), services_(services) {}
 
   StatusView status(std::vector<std::string> notes);
+  /// Throws Error(not_found) for a service that is not configured and that nothing is known of, either.
   HistoryView history(const std::string& service, int limit);
+  /// Throws Error(not_found) where there is none, and says whether there is such a service at all.
+  std::vector<domain::Target> live_targets(const std::string& service);
   /// With its steps. Throws Error(not_found).
   RolloutView rollout(domain::RolloutId id);
 

@@ -72,10 +72,7 @@ Task<Response> version(Parts parts) {
 
 Task<Response> service_logs(Parts parts, Request request, Params params) {
   const auto& name = params.at("name");
-  const auto targets = parts.journal.targets.live(name);
-  if (targets.empty()) {
-    throw Error(ErrorKind::not_found, "no container of \"" + name + "\" is live; `deployctl status` shows what is");
-  }
+  const auto targets = parts.queries.live_targets(name);
   ports::LogOptions options;
   options.tail = static_cast<int>(query_number(request, "tail", 100, tail_max));
   options.follow = request.query("follow") == "1";

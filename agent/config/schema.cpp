@@ -5,6 +5,7 @@
 #include <system_error>
 #include <utility>
 
+#include "agent/config/files_read.hpp"
 #include "agent/config/scalars.hpp"
 #include "agent/domain/order.hpp"
 
@@ -20,17 +21,9 @@ void add(Diagnostics& diagnostics, const Place& place, std::string message, std:
   diagnostics.add({place.file, place.line, place.column, place.key_path, std::move(message), std::move(hint)});
 }
 
-/// The service files of a folder by name; hidden files and files of other kinds are left alone.
-std::vector<fs::path> service_files(const fs::path& folder, const Place& named_at, Diagnostics& diagnostics) {
-  std::vector<fs::path> files;
+std::vector<fs::path> readable_service_files(const fs::path& folder, const Place& named_at, Diagnostics& diagnostics) {
   std::error_code problem;
-  fs::directory_iterator entries(folder, problem);
-  for (; !problem && entries != fs::directory_iterator(); entries.increment(problem)) {
-    auto name = entries->path().filename().string();
-    auto extension = entries->path().extension();
-    if (name.starts_with('.') || (extension != ".yaml" && extension != ".yml" && extension != ".json")) continue;
-    files.push_back(entries->path());
-  }
+  auto files = service_files(folder, problem);
   if (problem) {
     add(diagnostics, named_at, "the services folder " + folder.string() + " cannot be read: " + problem.message(),
         "create it, or set `services`");
@@ -40,7 +33,6 @@ std::vector<fs::path> service_files(const fs::path& folder, const Place& named_a
         "");
     files.clear();
   }
-  std::ranges::sort(files);
   return files;
 }
 
@@ -75,7 +67,9 @@ void check_dependencies(const std::vector<ServiceFile>& files, std::vector<std::
       if (std::ranges::find(names, name) != names.end()) continue;
       auto hint = suggestion(name, names);
       add(diagnostics, file.depends_on[index], "`depends_on` names the service `" + name + "`, which does not exist",
-          hint.empty() ? "only services that deployctl deploys are named here, not databases and the like" : hint);
+          hint.empty() ? "each service that is named here has a file of its own in `services`; databases and the like "
+                         "are not named"
+                       : hint);
     }
   }
   for (const auto& cycle : domain::dependency_cycles(services)) {
@@ -110,7 +104,7 @@ LoadResult load(const fs::path& agent_yaml) {
   if (!agent) return result;
   std::vector<ServiceFile> files;
   std::vector<std::string> unread;
-  for (const auto& path : service_files(agent->services, services_place, diagnostics)) {
+  for (const auto& path : readable_service_files(agent->services, services_place, diagnostics)) {
     auto service_text = read_text(path.string(), diagnostics);
     auto file = service_text ? parse_service(path.string(), *service_text, diagnostics) : std::nullopt;
     if (!file || file->service.name.empty()) unread.push_back(path.stem().string());

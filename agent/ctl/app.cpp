@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <charconv>
 
 #include "agent/config/scalars.hpp"
 #include "agent/ctl/commands.hpp"
+#include "agent/ctl/text.hpp"
 
 namespace deploy::ctl {
 
@@ -141,7 +143,8 @@ void add_asking_commands(CLI::App& app, Arguments& arguments) {
     arguments.command = [](Session session) { return status(std::move(session)); };
   });
 
-  auto* history_command = app.add_subcommand("history", "Past rollouts, newest first");
+  auto* history_command =
+      app.add_subcommand("history", "Past rollouts, newest first; `show` says why one ended as it did");
   history_command->add_option("SERVICE", arguments.history.service, "Of this service only");
   history_command->add_option("--limit", arguments.history.limit, "At most this many")
       ->check(from_to(1, 1000))
@@ -206,6 +209,17 @@ int execute(const Command& command, const Session& session) {
   return code;
 }
 
+/// Without a command everything is left over; the first of it was meant as one.
+std::string unknown_command(const CLI::App& app, int argc, const char* const* argv) {
+  if (!app.get_subcommands().empty()) return "";
+  const auto left = app.remaining();
+  const auto* const end = argv + argc;
+  const auto* const found = std::find_if(argv + 1, end, [&left](const char* argument) {
+    return argument[0] != '-' && std::ranges::find(left, std::string_view(argument)) != left.end();
+  });
+  return found == end ? "" : fmt::format("there is no command \"{}\"", printable(*found));
+}
+
 std::string socket_of(const Arguments& arguments, const Environment& environment) {
   if (!arguments.socket.empty()) return arguments.socket;
   const auto from_environment = environment.variable("DEPLOYCTL_SOCKET");
@@ -232,7 +246,8 @@ int run(int argc, const char* const* argv, std::ostream& out, std::ostream& err,
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error, out, err);  // --help and --version
-    err << "deployctl: " << error.what() << "; see deployctl --help\n";
+    const auto unknown = unknown_command(app, argc, argv);
+    err << "deployctl: " << (unknown.empty() ? error.what() : unknown) << "; see deployctl --help\n";
     return exit_usage;
   }
 

@@ -33,13 +33,6 @@ std::string active_text(const api::ActiveView& active) {
   return active.step.empty() ? text : text + ": " + active.step;
 }
 
-std::string paused_text(const std::string& service, const api::PauseView& pause, const Look& look) {
-  return fmt::format("paused: {} since {}{}{}; resume with: deployctl resume {}\n", printable(service),
-                     local_time(pause.since, look.environment), pause.who.empty() ? "" : " by " + printable(pause.who),
-                     pause.reason.empty() ? "" : " (" + printable(pause.reason) + ")",
-                     pause.service.empty() ? "--all" : printable(pause.service));
-}
-
 std::string last_text(const api::LastView& last) {
   auto text = fmt::format("{} {}", last.id, words_of(last.phase));
   return last.reason.empty() ? text : text + ": " + last.reason;
@@ -67,6 +60,13 @@ Colour colour_of_phase(std::string_view phase) {
   return Colour::yellow;
 }
 
+std::string paused_text(const std::string& service, const api::PauseView& pause, const Look& look) {
+  return fmt::format("paused: {} since {}{}{}; resume with: deployctl resume {}", printable(service),
+                     local_time(pause.since, look.environment), pause.who.empty() ? "" : " by " + printable(pause.who),
+                     pause.reason.empty() ? "" : " (" + printable(pause.reason) + ")",
+                     pause.service.empty() ? "--all" : printable(pause.service));
+}
+
 std::string render_status(const api::StatusView& view, const Look& look) {
   Table table({"SERVICE", "LIVE", "SINCE", "TARGETS", "NOW", "LAST"});
   for (const auto& service : view.services) {
@@ -81,7 +81,7 @@ std::string render_status(const api::StatusView& view, const Look& look) {
   }
   std::string result = view.services.empty() ? "no services\n" : table.render(look.colours);
   for (const auto& service : view.services) {
-    if (service.paused) result += paused_text(service.service, *service.paused, look);
+    if (service.paused) result += paused_text(service.service, *service.paused, look) + "\n";
   }
   if (!view.notes.empty()) result += "\n";
   for (const auto& note : view.notes) result += "note: " + printable(note) + "\n";

@@ -8,6 +8,7 @@
 
 #include "agent/base/text.hpp"
 #include "agent/ctl/progress.hpp"
+#include "agent/ctl/text.hpp"
 
 namespace deploy::ctl {
 
@@ -21,12 +22,30 @@ Task<Rollouts> read_rollouts(Session session, api::AcceptedView accepted) {
   co_return rollouts;
 }
 
+/// What may keep the rollouts from beginning or from going on: an agent that waits for its engine or for Nginx, a
+/// service that is paused. Their own events do not tell it.
+Task<void> say_what_holds_up(Session session, api::AcceptedView accepted, Progress* progress) {
+  api::StatusView status;
+  try {
+    status = co_await session.client.status();
+  } catch (const Error&) {
+    co_return;  // the rollouts were accepted, and what becomes of them is asked for next
+  }
+  for (const auto& service : status.services) {
+    const bool ours = std::ranges::find(accepted.rollouts, service.service, &api::AcceptedRolloutView::service) !=
+                      accepted.rollouts.end();
+    if (ours && service.paused) progress->say(paused_text(service.service, *service.paused, session.look()));
+  }
+  for (const auto& note : status.notes) progress->say("note: " + printable(note));
+}
+
 /// The stream's end alone proves nothing, because an agent that stops ends it too: the rollouts themselves are asked.
 Task<Rollouts> follow(Session session, api::AcceptedView accepted, Progress* progress) {
   const Environment& environment = session.environment;
   std::int64_t seen = 0;
   auto last_answer = std::chrono::steady_clock::now();
   bool away = false;
+  co_await say_what_holds_up(session, accepted, progress);
   while (true) {
     std::optional<Error> failure;
     try {

@@ -8,6 +8,7 @@
 #include "agent/api/routes.hpp"
 #include "agent/base/error.hpp"
 #include "agent/base/text.hpp"
+#include "agent/config/files_read.hpp"
 #include "agent/config/variables.hpp"
 #include "agent/daemon/identity.hpp"
 #include "agent/daemon/site_setup.hpp"
@@ -48,25 +49,32 @@ http::Limits webhook_limits() {
 
 rollout::Settle settle_of(const config::ReleaseSettings& release) { return {release.settle, release.settle_max}; }
 
-std::filesystem::path made(const std::filesystem::path& folder) {
+/// `key` of agent.yaml is where the folder was named.
+void make_folder(const std::filesystem::path& folder, const std::string& key) {
   std::error_code failure;
   std::filesystem::create_directories(folder, failure);
-  if (failure) throw Error(ErrorKind::failed, "cannot create the folder " + folder.string() + ": " + failure.message());
-  return folder;
+  if (!failure) return;
+  throw Error(ErrorKind::failed, "cannot create the folder " + folder.string() + ": " + failure.message() +
+                                     "; run deployd as root, or set `" + key + "` in agent.yaml to another path");
 }
 
 /// Nobody else may read what is in the state folder.
 std::filesystem::path made_private(const std::filesystem::path& folder) {
-  made(folder);
-  std::filesystem::permissions(folder, std::filesystem::perms::owner_all);
-  return folder;
+  make_folder(folder, "state");
+  std::error_code failure;
+  std::filesystem::permissions(folder, std::filesystem::perms::owner_all, failure);
+  if (!failure) return folder;
+  throw Error(ErrorKind::failed, "cannot make the state folder " + folder.string() +
+                                     " private to deployd (mode 0700): " + failure.message() +
+                                     "; give it to the user that deployd runs as, on a file system "
+                                     "that can be written, or set `state` in agent.yaml to another path");
 }
 
 void listen_for_commands(http::Server& server, const config::SocketSettings& settings) {
   http::UnixSocketSpec socket;
   socket.path = settings.path.string();
   socket.group = settings.group;
-  made(settings.path.parent_path());
+  make_folder(settings.path.parent_path(), "socket.path");
   server.listen_unix(socket);
 }
 
@@ -115,9 +123,11 @@ class StoringSink final : public webhook::Sink {
 
 /// What can be made before the engine has answered.
 struct App::Parts {
-  Parts(asio::io_context& context, config::Configuration loaded, const std::string& program)
+  Parts(asio::io_context& context, config::Configuration loaded, const std::filesystem::path& file,
+        const std::string& program)
       : executor(context.get_executor()),
         configuration(std::move(loaded)),
+        files(file, configuration.agent.services),
         services(std::make_shared<const std::vector<domain::Service>>(configuration.services)),
         pool(blocking_threads),
         state(made_private(configuration.agent.state)),
@@ -178,6 +188,7 @@ struct App::Parts {
 
   asio::any_io_executor executor;
   config::Configuration configuration;
+  config::FilesRead files;
   std::shared_ptr<const std::vector<domain::Service>> services;
   SystemClock clock;
   asio::thread_pool pool;
@@ -205,8 +216,9 @@ struct App::Parts {
   Task<void> prepare();
 };
 
-App::App(asio::io_context& context, config::Configuration configuration, std::string program)
-    : parts_(std::make_unique<Parts>(context, std::move(configuration), program)) {}
+App::App(asio::io_context& context, config::Configuration configuration, const std::filesystem::path& file,
+         std::string program)
+    : parts_(std::make_unique<Parts>(context, std::move(configuration), file, program)) {}
 
 App::~App() { parts_->pool.join(); }
 
@@ -255,6 +267,13 @@ std::vector<std::string> App::Parts::notes() const {
   if (work && waiting_for.empty()) {
     const auto& problems = work->reconciler.problems();
     all.insert(all.end(), problems.begin(), problems.end());
+  }
+  std::string changed_files;
+  for (const auto& changed_file : files.changed())
+    changed_files += (changed_files.empty() ? "" : ", ") + changed_file.string();
+  if (!changed_files.empty()) {
+    all.push_back("changed since deployd read it: " + changed_files +
+                  "; check it with `deployctl validate`, then restart deployd: systemctl restart deployd");
   }
   return all;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -12,8 +13,10 @@ namespace deploy::daemon {
 
 class App {
  public:
-  /// Opens the state folder. `program` is this program's own path, run again for `git-fetch`. Throws Error.
-  App(asio::io_context& context, config::Configuration configuration, std::string program);
+  /// Opens the state folder. `file` is the agent.yaml that `configuration` was read from just now; `program` is this
+  /// program's own path, run again for `git-fetch`. Throws Error.
+  App(asio::io_context& context, config::Configuration configuration, const std::filesystem::path& file,
+      std::string program);
   ~App();
   App(const App&) = delete;
   App& operator=(const App&) = delete;

@@ -34,7 +34,7 @@ int run_agent(const std::filesystem::path& file) {
   const auto program = std::filesystem::read_symlink("/proc/self/exe").string();
   deploy::asio::io_context context(1);
   std::exception_ptr failure;
-  deploy::daemon::App app(context, std::move(*loaded.configuration), program);
+  deploy::daemon::App app(context, std::move(*loaded.configuration), file, program);
   auto life = deploy::first_of(app.run(), until_signalled());
   deploy::asio::co_spawn(context, std::move(life), [&failure](std::exception_ptr cause, auto) { failure = cause; });
   context.run();

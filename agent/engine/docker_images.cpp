@@ -3,13 +3,13 @@
 
 #include "agent/base/error.hpp"
 #include "agent/base/text.hpp"
+#include "agent/domain/image_reference.hpp"
 #include "agent/engine/build_context.hpp"
 #include "agent/engine/build_trace.hpp"
 #include "agent/engine/docker_client.hpp"
 #include "agent/engine/image_errors.hpp"
 #include "agent/engine/json_lines.hpp"
 #include "agent/engine/pull_progress.hpp"
-#include "agent/engine/reference.hpp"
 
 namespace deploy::engine {
 
@@ -107,7 +107,7 @@ Task<std::string> DockerClient::build(ports::BuildRequest request, ports::OnLog 
 }
 
 Task<ports::Image> DockerClient::pull(std::string reference, ports::OnLog on_log) {
-  const auto wanted = parse_reference(reference);
+  const auto wanted = domain::parse_reference(reference);
   EngineCall call;
   call.what = "pull " + to_string(wanted);
   call.method = "POST";
@@ -136,7 +136,7 @@ Task<ports::Image> DockerClient::pull(std::string reference, ports::OnLog on_log
 }
 
 Task<std::optional<ports::Image>> DockerClient::inspect_image(std::string reference) {
-  parse_reference(reference);  // says what is wrong with a name better than the engine; an id passes, too
+  domain::parse_reference(reference);  // says what is wrong with a name better than the engine; an id passes, too
   EngineCall call;
   call.what = "inspect image " + reference;
   call.path = image_path(reference, "/json");

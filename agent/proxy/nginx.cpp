@@ -47,6 +47,9 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
   std::set<std::string> aliases(settings_.aliases.begin(), settings_.aliases.end());
   for (const auto& route : routes) {
     if (route.settings.port != 0) aliases.insert(route.service);
+    if (!route.settings.upstream.empty() && !route.targets.empty()) {
+      change.from_outside.emplace(route.settings.upstream, route.service);
+    }
   }
   if (co_await container_.join(change.container, settings_.network, settings_.address, aliases)) {
     report.notes.push_back(fmt::format("connected the container {} to the network {} as {} with the names {}",
@@ -159,6 +162,18 @@ void Nginx::add_notes(ports::SwitchReport& report) const {
   }
 }
 
+/// A switch that changes nothing for clients looks like one that worked: a name that is misspelt, an nginx.conf that
+/// was not changed yet, or one whose change the container does not see.
+void Nginx::note_unnamed(const Change& change, ports::SwitchReport* report) const {
+  for (const auto& [upstream, service] : change.from_outside) {
+    if (!facts_->dump.unnamed.contains(upstream)) continue;
+    report->notes.push_back(
+        fmt::format("no request from outside reaches {0} yet: what Nginx in container {1} reads does "
+                    "not name the upstream {2}; write \"proxy_pass http://{2};\" into nginx.conf",
+                    service, settings_.container, upstream));
+  }
+}
+
 FileMap Nginx::render(const std::vector<ports::Route>& routes, const std::string& generation,
                       const std::map<std::string, std::string>& upstreams) const {
   UpstreamFilesInput input;
@@ -207,7 +222,9 @@ Task<void> Nginx::make(Change* change, ports::SwitchReport* report) {
     change->refusal = trim(test.output);
     throw Error(ErrorKind::invalid, "");  // the words depend on whether the previous files pass: throw_failure()
   }
-  auto dump = read_dump(test.output);
+  std::set<std::string> upstreams;
+  for (const auto& [upstream, service] : change->from_outside) upstreams.insert(upstream);
+  auto dump = read_dump(test.output, upstreams);
   if (dump.complete && test.output.find(generation_line(change->generation)) == std::string::npos) {
     throw Error(
         ErrorKind::invalid,
@@ -222,7 +239,10 @@ Task<void> Nginx::make(Change* change, ports::SwitchReport* report) {
 
   change->signalled = true;
   const auto proof = co_await reload_and_prove(change->container, change->generation, report);
-  if (proof.given) co_return;
+  if (proof.given) {
+    note_unnamed(*change, report);
+    co_return;
+  }
   const auto emergency = co_await container_.last_emergency(change->container.id);
   throw Error(
       ErrorKind::timed_out,

@@ -64,7 +64,8 @@ class Nginx final : public ports::UpstreamProxy {
     FileMap before;
     FileMap wanted;
     std::string generation;
-    bool interrupted = false;  // an earlier change was; Nginx may have loaded it
+    std::map<std::string, std::string> from_outside;  // upstream -> service, of those that have targets
+    bool interrupted = false;                         // an earlier change was; Nginx may have loaded it
     bool signalled = false;
     std::string refusal;  // what nginx -t said
   };
@@ -95,6 +96,7 @@ class Nginx final : public ports::UpstreamProxy {
                                ports::SwitchReport* report);
   Task<Proof> prove(ports::Container container, std::set<std::int64_t> earlier, std::optional<std::string> generation);
   void add_notes(ports::SwitchReport& report) const;
+  void note_unnamed(const Change& change, ports::SwitchReport* report) const;
   std::chrono::milliseconds since(std::chrono::steady_clock::time_point start) const;
 
   ports::ContainerEngine& engine_;

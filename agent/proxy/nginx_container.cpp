@@ -24,8 +24,10 @@ Task<ports::Container> NginxContainer::find() {
   }
   if (container->state != "running") {
     throw Error(ErrorKind::unreachable,
-                fmt::format("the Nginx container {} is {}, not running; start it with: docker start {}", name_,
-                            container->state.empty() ? "in an unknown state" : container->state, name_));
+                fmt::format("the Nginx container {} is {}, not running; start it with: docker start {}; if it ends "
+                            "again, docker logs {} "
+                            "says why",
+                            name_, container->state.empty() ? "in an unknown state" : container->state, name_, name_));
   }
   co_return *container;
 }

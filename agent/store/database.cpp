@@ -22,7 +22,23 @@ Error to_error(const SQLite::Exception& cause, const std::filesystem::path& file
     return Error(ErrorKind::disk_full,
                  "cannot write " + file.string() + ": the disk is full; free some space and try again");
   }
-  return Error(ErrorKind::failed, "the state database " + file.string() + ": " + cause.what());
+  const std::string what = "the state database " + file.string() + ": " + cause.what();
+  switch (cause.getErrorCode()) {
+    case SQLITE_NOTADB:
+    case SQLITE_CORRUPT:
+      return Error(ErrorKind::failed,
+                   what +
+                       "; stop deployd, move the file away, with those beside it that end in -wal and -shm, and start "
+                       "it again: it goes on with the containers that run, and the history begins anew");
+    case SQLITE_CANTOPEN:
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+      return Error(ErrorKind::failed, what +
+                                          "; it must be a file that deployd may read and write, in a folder where it "
+                                          "may make others");
+    default:
+      return Error(ErrorKind::failed, what);
+  }
 }
 
 int lock_state_folder(const std::filesystem::path& file) {
@@ -64,6 +80,8 @@ Database::~Database() {
   ::close(lock_);
 }
 
+Error Database::explained(const SQLite::Exception& cause) const { return to_error(cause, sqlite_->getFilename()); }
+
 void Database::migrate() {
   const auto version = static_cast<std::size_t>(sqlite_->execAndGet("PRAGMA user_version").getInt());
   if (version > migrations.size()) {
@@ -89,7 +107,7 @@ void Database::transaction(const std::function<void()>& body) {
     in_transaction_ = false;
   } catch (const SQLite::Exception& cause) {
     in_transaction_ = false;
-    throw to_error(cause, sqlite_->getFilename());
+    throw explained(cause);
   } catch (...) {
     in_transaction_ = false;
     throw;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <SQLiteCpp/Database.h>
+#include <SQLiteCpp/Exception.h>
 #include <SQLiteCpp/Statement.h>
 
 #include <chrono>
@@ -15,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/base/error.hpp"
 #include "agent/domain/rollout.hpp"
 
 namespace deploy::store {
@@ -40,16 +42,24 @@ class Database {
   /// changed.
   template <class... Values>
   int execute(const std::string& sql, const Values&... values) {
-    Reset statement{prepare(sql, values...)};
-    return statement.of.exec();
+    try {
+      Reset statement{prepare(sql, values...)};
+      return statement.of.exec();
+    } catch (const SQLite::Exception& cause) {
+      throw explained(cause);
+    }
   }
 
   /// One value made by `read` from each row.
   template <class Read, class... Values>
   auto query(const std::string& sql, Read read, const Values&... values) {
     std::vector<std::invoke_result_t<Read, SQLite::Statement&>> rows;
-    Reset statement{prepare(sql, values...)};
-    while (statement.of.executeStep()) rows.push_back(read(statement.of));
+    try {
+      Reset statement{prepare(sql, values...)};
+      while (statement.of.executeStep()) rows.push_back(read(statement.of));
+    } catch (const SQLite::Exception& cause) {
+      throw explained(cause);
+    }
     return rows;
   }
 
@@ -93,6 +103,8 @@ class Database {
 
   SQLite::Statement& cached(const std::string& sql);
   void migrate();
+  /// With the file's name, and what to do.
+  Error explained(const SQLite::Exception& cause) const;
 
   int lock_ = -1;  // held for as long as the database is open, so that two agents never share a state folder
   std::optional<SQLite::Database> sqlite_;

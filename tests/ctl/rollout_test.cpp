@@ -217,6 +217,28 @@ TEST_CASE("a wait ends at its timeout and the rollout does not") {
         "  deployctl show 12\n");
 }
 
+TEST_CASE("whoever waits is told what keeps rollouts from beginning") {
+  ScriptedAgent agent;
+  accept_backend(agent);
+  api::ServiceView backend;
+  backend.service = "backend";
+  backend.paused = api::PauseView{"", "a holiday", "maria", "2026-07-01T09:00:00.000Z"};
+  api::ServiceView llm;  // not asked for here
+  llm.service = "llm";
+  llm.paused = api::PauseView{"llm", "", "", "2026-07-01T09:00:00.000Z"};
+  agent.on("GET /v1/status", json(api::StatusView{{backend, llm}, {"the Docker Engine does not answer"}}));
+  agent.on(events_path, Answer{200, event(1, "backend", "queued"), BodyEnd::hang, {}});
+  const auto ran = deployctl({"--socket", agent.socket(), "rollout", "backend", "--timeout", "200ms"});
+  CHECK(ran.code == 5);
+  CHECK(ran.err ==
+        "backend: queued as rollout 12\n"
+        "paused: backend since 2026-07-01 18:00:00 by maria (a holiday); resume with: deployctl resume --all\n"
+        "note: the Docker Engine does not answer\n"
+        "18:30:00 backend: queued\n"
+        "deployctl: stopped waiting after 200ms; the rollout goes on in the agent. Look at it with:\n"
+        "  deployctl show 12\n");
+}
+
 TEST_CASE("Ctrl-C ends the wait and says how to go on") {
   ScriptedAgent agent;
   accept_backend(agent);

@@ -13,7 +13,9 @@ TEST_CASE("a command line that makes no sense is one line and exit code 2") {
     return ran.err;
   };
   CHECK(refused({}) == "deployctl: no command was given; see deployctl --help\n");
-  CHECK(refused({"roll"}) == "deployctl: The following argument was not expected: roll; see deployctl --help\n");
+  CHECK(refused({"roll"}) == "deployctl: there is no command \"roll\"; see deployctl --help\n");
+  CHECK(refused({"--socket", "s", "rollbak", "backend"}) ==
+        "deployctl: there is no command \"rollbak\"; see deployctl --help\n");
   CHECK(refused({"rollout"}) == "deployctl: SERVICE is required; see deployctl --help\n");
   CHECK(refused({"status", "-o", "xml"}) == "deployctl: --output: xml not in {table,json}; see deployctl --help\n");
   CHECK(refused({"rollout", "a", "--ref", "b", "--image", "c"}) ==

@@ -119,7 +119,7 @@ class BadConfiguration(Folder):
             "DIR/deploy.d/web.yaml:4:14: error: `depends_on` names the service `postgres`, which does not exist\n"
             "  depends_on: [postgres]\n"
             "               ^\n"
-            "  hint: only services that deployctl deploys are named here, not databases and the like\n")
+            "  hint: each service that is named here has a file of its own in `services`; databases and the like are not named\n")
 
     def test_a_circle_of_depends_on(self):
         self.write("deploy.d/llm.yaml", LLM + "depends_on: [web]\n")
@@ -193,17 +193,27 @@ class BadStart(Folder):
 
     def test_a_state_folder_that_is_a_file(self):
         self.write("state", "not a folder\n")
-        self.assert_not_started("cannot create the folder DIR/state: Not a directory")
+        self.assert_not_started("cannot create the folder DIR/state: Not a directory; run deployd as root, or set `state` in "
+                                "agent.yaml to another path")
         self.assertEqual((self.folder / "state").read_text(), "not a folder\n")
 
     def test_a_state_folder_where_nothing_can_be_written(self):
         self.with_agent("state: DIR/state", "state: /proc/deployctl")
-        self.assert_not_started("cannot create the folder /proc/deployctl: No such file or directory")
+        self.assert_not_started("cannot create the folder /proc/deployctl: No such file or directory; run deployd as root, or set "
+                                "`state` in agent.yaml to another path")
+
+    def test_a_state_folder_of_a_file_system_that_cannot_be_written(self):
+        self.with_agent("state: DIR/state", "state: /proc/sys")
+        self.assert_not_started("cannot make the state folder /proc/sys private to deployd (mode 0700): Operation not permitted; "
+                                "give it to the user that deployd runs as, on a file system that can be written, or set "
+                                "`state` in agent.yaml to another path")
 
     def test_a_state_that_is_no_database(self):
         (self.folder / "state").mkdir()
         self.write("state/state.db", "these are my notes\n" * 100)
-        self.assert_not_started("the state database DIR/state/state.db: file is not a database")
+        self.assert_not_started("the state database DIR/state/state.db: file is not a database; stop deployd, move the file away, with "
+                                "those beside it that end in -wal and -shm, and start it again: it goes on with the "
+                                "containers that run, and the history begins anew")
         self.assertEqual((self.folder / "state" / "state.db").read_text(), "these are my notes\n" * 100)
 
     def test_a_second_deployd_on_the_same_state(self):

@@ -29,7 +29,8 @@ class BadNginx(BadInputCase):
         release(self.repo, "v2")
         self.scene.engine.call("POST", "/containers/nginx/stop", t="1")
         self.addCleanup(self.start_nginx)
-        self.assert_rolled_back("the Nginx container nginx is exited, not running; start it with: docker start nginx", serving=False)
+        self.assert_rolled_back("the Nginx container nginx is exited, not running; start it with: docker start nginx; "
+                                "if it ends again, docker logs nginx says why", serving=False)
         self.start_nginx()
         self.assertIn(self.serving, self.scene.get("/"))
 

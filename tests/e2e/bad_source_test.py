@@ -182,9 +182,12 @@ class BadImage(BadInputCase):
             "unknown: manifest unknown; check the image's name and tag, and that it was pushed")
 
     def test_a_reference_that_is_none(self):
-        self.assert_rolled_back(
-            '"Not An Image" is not an image reference; write it as repository:tag or repository@sha256:digest',
-            command=("rollout", "frontend", "--image", "Not An Image"))
+        before = self.agent.rollouts()
+        done = self.agent.ctl("rollout", "frontend", "--image", "Not An Image")
+        self.assertEqual((done.returncode, done.stdout, done.stderr),
+                         (2, "", 'deployctl: "Not An Image" is not an image reference; write it as repository:tag or '
+                          "repository@sha256:digest\n"))
+        self.assertEqual(self.agent.rollouts(), before)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ class BadStart(unittest.TestCase):
         self.assertEqual((rollout["phase"], waited.stdout), ("queued", ""))
         self.assertEqual(re.sub(r"^\d\d:\d\d:\d\d ", "TIME ", waited.stderr, flags=re.MULTILINE),
                          f"frontend: queued as rollout {rollout['id']}\n"
+                         f"note: {problem}\n"
                          "TIME frontend: queued: deployctl rollout by root\n"
                          "deployctl: stopped waiting after 1s; the rollout goes on in the agent. Look at it with:\n"
                          f"  deployctl show {rollout['id']}\n")

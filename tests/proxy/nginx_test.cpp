@@ -179,7 +179,9 @@ TEST_CASE("a container that is missing, stopped or not Nginx is refused with wha
     world.engine.container.state = "exited";
     const auto error = world.error_of_apply({});
     CHECK(error.kind() == ErrorKind::unreachable);
-    CHECK(error.message() == "the Nginx container nginx is exited, not running; start it with: docker start nginx");
+    CHECK(error.message() ==
+          "the Nginx container nginx is exited, not running; start it with: docker start nginx; if it "
+          "ends again, docker logs nginx says why");
   }
   SECTION("not Nginx") {
     world.engine.processes_now = {
@@ -230,11 +232,27 @@ TEST_CASE("what a reload costs here is said") {
           "1.27.4 or later with \"keepalive_min_timeout 5s;\" inside http {} does not");
   }
   SECTION("not set") {
-    world.engine.users_config = "http { server { listen 80; } }";
+    world.engine.users_config = "http { server { listen 80; location / { proxy_pass http://backend; } } }";
     CHECK(world.apply({backend("10.213.176.10")}).notes.back() ==
           "Nginx closes idle keep-alive connections at every reload, which can cost a request that is on its way; add "
           "\"keepalive_min_timeout 5s;\" inside http {}");
   }
+}
+
+TEST_CASE("a switch that no request from outside sees says so, as often as that is so") {
+  NginxWorld world;
+  const std::string note =
+      "no request from outside reaches backend yet: what Nginx in container nginx reads does not name the upstream "
+      "backend; write \"proxy_pass http://backend;\" into nginx.conf";
+  const auto named = world.engine.users_config;
+  world.engine.users_config = "http { keepalive_min_timeout 5s; server { listen 80; } }";
+  CHECK(world.apply({backend("10.213.176.10")}).notes.back() == note);
+  CHECK(world.apply({backend("10.213.176.11")}).notes == std::vector{note});
+  auto nowhere = backend("");
+  nowhere.targets.clear();
+  CHECK(world.apply({nowhere}).notes.empty());
+  world.engine.users_config = named;
+  CHECK(world.apply({backend("10.213.176.12")}).notes.empty());
 }
 
 TEST_CASE("workers are retired when they are gone") {

@@ -31,7 +31,8 @@ class SimulatedNginx : public tests::NullEngine {
   std::filesystem::path folder;
   std::optional<ports::Container> missing_container = ports::Container{};  // reset: there is no container
   ports::Container container;
-  std::string users_config = "http { keepalive_min_timeout 5s; server { listen 80; } }";
+  std::string users_config =
+      "http { keepalive_min_timeout 5s; server { listen 80; location / { proxy_pass http://backend; } } }";
   std::string version_line = "nginx version: nginx/1.30.6";
   bool included = true;                                 // nginx.conf includes the folder
   int failing_reloads = 0;                              // HUP returns and the old configuration stays

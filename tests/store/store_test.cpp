@@ -1,5 +1,6 @@
 #include <catch2/catch_all.hpp>
 #include <filesystem>
+#include <fstream>
 
 #include "agent/base/error.hpp"
 #include "agent/store/delivery_inbox.hpp"
@@ -57,6 +58,53 @@ TEST_CASE("what was committed is there when the database is opened again") {
   CHECK(rollout.reason == "backend is not healthy");
   CHECK(rollout.log == std::vector<std::string>{"db down", "bytes that are no UTF-8: \xEF\xBF\xBD"});
   CHECK(domain::iso_time(*rollout.finished) == "2026-09-21T14:13:20.123Z");
+}
+
+TEST_CASE("a file that is no database is named, with what to do, and left alone") {
+  const StateFolder folder;
+  const std::string notes(4096, 'x');
+  std::ofstream(folder.file()) << notes;
+  const auto error = error_of([&] { store::Database database(folder.file()); });
+  CHECK(
+      error.message() ==
+      "the state database " + folder.file().string() +
+          ": file is not a database; stop deployd, move the file away, with those beside it that end in -wal and -shm, "
+          "and start it again: it goes on with the containers that run, and the history begins anew");
+  CHECK(std::filesystem::file_size(folder.file()) == notes.size());
+}
+
+TEST_CASE("a database that is damaged says so outside of transactions, too") {
+  const StateFolder folder;
+  {
+    store::Database database(folder.file());
+    database.set_meta("subnet", "10.0.0.0/22");
+  }
+  // Only the page that holds the value, so that the database opens.
+  std::fstream file(folder.file(), std::ios::in | std::ios::out | std::ios::binary);
+  const std::string content{std::istreambuf_iterator<char>(file), {}};
+  const auto at = content.find("10.0.0.0/22");
+  REQUIRE(at != std::string::npos);
+  constexpr std::size_t page = 4096;
+  file.clear();
+  file.seekp(static_cast<std::streamoff>(at / page * page));
+  file << std::string(page, '\xff');
+  file.close();
+  store::Database database(folder.file());
+  CHECK(
+      error_of([&] { database.meta("subnet"); }).message() ==
+      "the state database " + folder.file().string() +
+          ": database disk image is malformed; stop deployd, move the file away, with those beside it that end in -wal "
+          "and -shm, and start it again: it goes on with the containers that run, and the history begins anew");
+}
+
+TEST_CASE("a database that cannot be opened says what it must be") {
+  const StateFolder folder;
+  std::filesystem::create_directory(folder.file());
+  CHECK(
+      error_of([&] { store::Database database(folder.file()); }).message() ==
+      "the state database " + folder.file().string() +
+          ": unable to open database file; it must be a file that deployd may read and write, in a folder where it may "
+          "make others");
 }
 
 TEST_CASE("a transaction that throws leaves nothing, and the next one works") {

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace deploy::engine {
+namespace deploy::domain {
 
 struct Reference {
   std::string repository;  // as written, with its registry
@@ -19,4 +19,4 @@ Reference parse_reference(std::string_view text);
 /// repository:tag or repository@digest.
 std::string to_string(const Reference& reference);
 
-}  // namespace deploy::engine
+}  // namespace deploy::domain

@@ -1,11 +1,11 @@
-#include "agent/engine/reference.hpp"
+#include "agent/domain/image_reference.hpp"
 
 #include <algorithm>
 #include <cctype>
 
 #include "agent/base/error.hpp"
 
-namespace deploy::engine {
+namespace deploy::domain {
 
 namespace {
 
@@ -75,4 +75,4 @@ std::string to_string(const Reference& reference) {
   return reference.repository + ":" + reference.tag;
 }
 
-}  // namespace deploy::engine
+}  // namespace deploy::domain

@@ -1,0 +1,51 @@
+#include "agent/config/files_read.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace deploy::config {
+
+namespace fs = std::filesystem;
+
+std::vector<fs::path> service_files(const fs::path& folder, std::error_code& problem) {
+  std::vector<fs::path> files;
+  fs::directory_iterator entries(folder, problem);
+  for (; !problem && entries != fs::directory_iterator(); entries.increment(problem)) {
+    auto name = entries->path().filename().string();
+    auto extension = entries->path().extension();
+    if (name.starts_with('.') || (extension != ".yaml" && extension != ".yml" && extension != ".json")) continue;
+    files.push_back(entries->path());
+  }
+  std::ranges::sort(files);
+  return files;
+}
+
+FilesRead::FilesRead(fs::path agent_yaml, fs::path services)
+    : agent_yaml_(std::move(agent_yaml)), services_(std::move(services)), read_(look()) {}
+
+std::vector<fs::path> FilesRead::changed() const {
+  const auto now = look();
+  std::set<fs::path> files;
+  for (const auto& [file, time] : read_) {
+    const auto found = now.find(file);
+    if (found == now.end() || found->second != time) files.insert(file);
+  }
+  for (const auto& [file, time] : now) {
+    if (!read_.contains(file)) files.insert(file);
+  }
+  return {files.begin(), files.end()};
+}
+
+FilesRead::Times FilesRead::look() const {
+  std::error_code problem;  // what cannot be looked at counts as removed
+  auto files = service_files(services_, problem);
+  files.push_back(agent_yaml_);
+  Times times;
+  for (const auto& file : files) {
+    const auto time = fs::last_write_time(file, problem);
+    if (!problem) times.emplace(file, time);
+  }
+  return times;
+}
+
+}  // namespace deploy::config
