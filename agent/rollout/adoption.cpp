@@ -17,7 +17,7 @@ bool runs(const ports::Container& container) { return container.state == "runnin
 }  // namespace
 
 Task<void> Adoption::run() {
-  const auto routed = co_await traffic_.addresses();
+  const auto routed = co_await traffic_.endpoints();
   auto found = co_await strangers();
   if (found.empty() && !is_older(routed)) co_return;
   co_await distrust();
@@ -25,13 +25,14 @@ Task<void> Adoption::run() {
   for (auto& [service, containers] : found) {
     for (auto& stranger : containers) {
       if (routed.empty()) stranger.healthy = co_await healthy(stranger);
+      if (const auto traffic = routed.find(stranger.address); traffic != routed.end()) stranger.port = traffic->second;
     }
     journal_.transaction([&, &name = service, &members = containers] { take_up(name, members, routed); });
   }
 }
 
 /// Do upstream files name a target of a rollout that has not begun to switch to it?
-bool Adoption::is_older(const std::set<std::string>& routed) {
+bool Adoption::is_older(const Traffic::Endpoints& routed) {
   for (const auto& rollout : journal_.rollouts.unfinished()) {
     std::set<domain::TargetId> switched;
     for (const auto& step : journal_.rollouts.steps(rollout.id)) {
@@ -130,7 +131,7 @@ Task<bool> Adoption::healthy(Stranger stranger) {
   co_return verdict.healthy;
 }
 
-void Adoption::take_up(const std::string& service, Strangers found, const std::set<std::string>& routed) {
+void Adoption::take_up(const std::string& service, Strangers found, const Traffic::Endpoints& routed) {
   std::sort(found.begin(), found.end(), [](const Stranger& a, const Stranger& b) { return a.rollout < b.rollout; });
   Strangers live;
   if (const auto* wanted = configured(service)) {
@@ -160,7 +161,7 @@ void Adoption::take_up(const std::string& service, Strangers found, const std::s
 }
 
 void Adoption::make_live(const domain::Service& service, const Strangers& containers,
-                         const std::set<std::string>& routed) {
+                         const Traffic::Endpoints& routed) {
   std::vector<domain::TargetId> takes_traffic;
   for (auto target : journal_.targets.live(service.name)) {
     if (routed.contains(target.address)) {
@@ -240,9 +241,9 @@ domain::TargetId Adoption::add_target(const domain::Rollout& rollout, int slot, 
   target.container_id = found.container.id;
   target.address = found.address;
   target.state = state;
-  for (const auto& service : services_) {
-    if (service.name == rollout.service) target.port = service.proxy.port;
-  }
+  target.port = found.port;
+  const auto* service = configured(rollout.service);
+  if (target.port == 0 && service != nullptr) target.port = service->proxy.port;
   return journal_.targets.add(target);
 }
 

@@ -43,20 +43,21 @@ class Adoption {
     std::string revision;
     std::int64_t rollout = 0;
     std::string address;         // on the routing network; empty: not connected
+    std::uint16_t port = 0;      // at which it has the traffic; 0: it has none
     std::string image;           // what it can be created from again
     bool image_is_ours = false;  // we built it
     bool healthy = false;        // looked at only where no upstream file tells who had the traffic
   };
   using Strangers = std::vector<Stranger>;
 
-  bool is_older(const std::set<std::string>& routed);
+  bool is_older(const Traffic::Endpoints& routed);
   Task<void> distrust();
   Task<std::map<std::string, Strangers>> strangers();
   const domain::Service* configured(const std::string& service) const;
   Task<bool> healthy(Stranger stranger);
   Task<Stranger> describe(ports::Container container);
-  void take_up(const std::string& service, Strangers found, const std::set<std::string>& routed);
-  void make_live(const domain::Service& service, const Strangers& containers, const std::set<std::string>& routed);
+  void take_up(const std::string& service, Strangers found, const Traffic::Endpoints& routed);
+  void make_live(const domain::Service& service, const Strangers& containers, const Traffic::Endpoints& routed);
   void report(const std::string& service, const Strangers& containers);
   domain::Rollout add_rollout(const std::string& service, domain::Phase phase, const std::string& reason);
   domain::TargetId add_target(const domain::Rollout& rollout, int slot, const Stranger& found,

@@ -16,13 +16,13 @@ constexpr std::chrono::seconds stop_grace{10};
 
 Task<Sweep::Report> Sweep::run() {
   Report report;
-  auto routed = co_await traffic_.addresses();
+  auto routed = co_await traffic_.endpoints();
   co_await containers(std::move(routed), &report);
   co_await images(&report);
   co_return report;
 }
 
-Task<void> Sweep::containers(std::set<std::string> routed, Report* report) {
+Task<void> Sweep::containers(Traffic::Endpoints routed, Report* report) {
   const ports::Labels ours{{domain::labels::instance, instance_}};
   const auto all = co_await engine_.list(ours);
   std::set<domain::TargetId> there;

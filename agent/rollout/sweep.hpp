@@ -33,7 +33,7 @@ class Sweep {
   Task<Report> run();
 
  private:
-  Task<void> containers(std::set<std::string> routed, Report* report);
+  Task<void> containers(Traffic::Endpoints routed, Report* report);
   Task<bool> drained(domain::Target target);
   Task<void> images(Report* report);
   Task<void> pulls(Report* report);

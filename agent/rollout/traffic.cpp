@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "agent/base/error.hpp"
 
@@ -48,16 +49,16 @@ Task<ports::SwitchReport> Traffic::restore(bool at_start) {
   co_return report;
 }
 
-Task<std::set<std::string>> Traffic::addresses() {
-  std::set<std::string> named;
-  std::vector<ports::Endpoint> endpoints;
+Task<Traffic::Endpoints> Traffic::endpoints() {
+  std::vector<ports::Endpoint> found;
   try {
-    endpoints = co_await proxy_.routed();
+    found = co_await proxy_.routed();
   } catch (const Error& error) {
     // No folder, no upstream files.
     if (error.kind() != ErrorKind::not_found) throw;
   }
-  for (const auto& endpoint : endpoints) named.insert(endpoint.address);
+  Endpoints named;
+  for (const auto& endpoint : found) named[endpoint.address] = endpoint.port;
   co_return named;
 }
 

@@ -3,9 +3,9 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <map>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -18,6 +18,8 @@ namespace deploy::rollout {
 
 class Traffic {
  public:
+  using Endpoints = std::map<std::string, std::uint16_t>;
+
   Traffic(asio::any_io_executor executor, ports::UpstreamProxy& proxy, Journal& journal,
           const std::vector<domain::Service>& services)
       : proxy_(proxy), journal_(journal), services_(services), one_change_(executor) {}
@@ -34,8 +36,8 @@ class Traffic {
   /// the agent ended, because Nginx may have it already.
   Task<ports::SwitchReport> restore(bool at_start);
 
-  /// Every address that upstream files name, whether or not the journal knows it.
-  Task<std::set<std::string>> addresses();
+  /// Address -> port of everything that upstream files name, whether or not the journal knows it.
+  Task<Endpoints> endpoints();
 
   /// Who gets the service's requests, as last proved by this agent, else as written down.
   std::vector<domain::TargetId> routed(const std::string& service);

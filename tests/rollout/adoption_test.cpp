@@ -42,6 +42,23 @@ TEST_CASE("with a lost state folder the containers that get the traffic are live
   CHECK(routed_container(world, "backend").starts_with("backend-aaaaaaa-"));
 }
 
+TEST_CASE("what is adopted keeps the port at which it has the traffic, whatever the configuration says by now") {
+  World world;
+  world.services = {service_named("backend")};
+  {
+    Agent agent(world);
+    agent.push({"backend"}, 'a');
+    agent.work();
+  }
+  lose_state(world);
+  world.services[0].proxy.port = 9000;
+  const auto before = world.proxy.targets("backend");
+  Agent agent(world);
+  agent.work();
+  CHECK(world.proxy.targets("backend") == before);
+  CHECK(agent.journal.targets.live("backend").front().port == 8000);
+}
+
 TEST_CASE("rollouts after a lost state folder are numbered after those whose containers are there") {
   World world;
   world.services = {service_named("backend")};
