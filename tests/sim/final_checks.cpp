@@ -88,6 +88,13 @@ class Settled {
         }
       }
     }
+    std::map<std::string, std::int64_t> last_release;
+    for (const auto& job : jobs) {
+      if (job.body.empty() || job.release == 0) continue;
+      auto& last = last_release[job.service];
+      if (job.release < last) watch_.broken("job " + std::to_string(job.id) + " of " + job.service + " was overtaken");
+      last = std::max(last, job.release);
+    }
     for (const auto& job : jobs) {
       const auto name = "job " + std::to_string(job.id) + " of " + job.service;
       if (job.release == 0 && job.outcome.empty()) watch_.broken(name + " has no outcome");

@@ -24,6 +24,7 @@ using Duration = tests::FakeClock::Duration;
 constexpr minutes horizon{12};                // until then people push and things go wrong
 constexpr std::chrono::hours settle_most{6};  // and then everything has ended
 constexpr std::chrono::seconds quiet{75};     // two looks of the reconciler
+constexpr minutes every_target_seen{6};       // by the reconciler, one after the other, each probed until its deadline
 constexpr int handlers_at_once_max = 200000;  // more at one moment is a loop that never ends
 
 /// The migrated, empty database, made once: a life starts from a copy of it.
@@ -97,6 +98,7 @@ class Simulator {
     auto agent = std::make_unique<tests::Agent>(stage_.world, ports);
     trace_.add("==== agent starts");
     ++lives_;
+    watch_.begins(*agent);
     agent->database.on_commit([this, life = agent.get()](bool committed) {
       boundary_.commit(committed);
       if (committed) watch_.after_commit(*life);
@@ -158,10 +160,29 @@ class Simulator {
       watch_.broken("it did not settle within 6 h without a failure: " + left(*agent));
     if (!watch_.violation()) check_settled(*agent, stage_, watch_, users_, state_lost_);
     rollouts_ = static_cast<int>(agent->journal.rollouts.history("", 1000).size());
+    if (!watch_.violation()) fall_ill(*agent);
     if (!watch_.violation()) stop(*agent);
     bury(*agent);
     agent.reset();
     if (!watch_.violation()) live_again();
+  }
+
+  /// Of several targets one falls ill: it gets no requests until it is well again.
+  void fall_ill(tests::Agent& agent) {
+    for (const auto& service : stage_.world.services) {
+      const auto live = agent.journal.targets.live(service.name);
+      if (live.size() < 2 || stage_.world.proxy.targets(service.name).size() != live.size()) continue;
+      const auto ill = random_.pick(live);
+      trace_.add("---- falls ill:", ill.container_name);
+      stage_.sicken(ill.container_id);
+      drive(agent, clock().elapsed() + every_target_seen, false);
+      if (watch_.gets_requests(ill.container_id)) watch_.broken(ill.container_name + " is ill and still gets requests");
+      trace_.add("---- is well again:", ill.container_name);
+      stage_.heal(ill.container_id);
+      drive(agent, clock().elapsed() + every_target_seen, false);
+      if (!watch_.gets_requests(ill.container_id)) watch_.broken(ill.container_name + " is well and gets no requests");
+      if (watch_.violation()) return;
+    }
   }
 
   /// Recovery twice is recovery once.
