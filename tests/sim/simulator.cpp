@@ -133,16 +133,17 @@ class Simulator {
   /// A copy of the state, as a backup makes it.
   void keep_state() {
     std::ifstream file(stage_.world.folder / "state.db", std::ios::binary);
-    kept_state_ = std::string(std::istreambuf_iterator<char>(file), {});
-    kept_accepted_ = users_.accepted().size();
+    kept_.database = std::string(std::istreambuf_iterator<char>(file), {});
+    kept_.accepted = users_.accepted();
   }
 
-  /// The state folder is gone, or one of an earlier day is put back.
+  /// The state folder is gone, or the one of an earlier day is put back.
   void lose_state() {
-    const bool older = !kept_state_.empty() && random_.chance(500);
+    const bool older = !kept_.database.empty() && random_.chance(500);
     trace_.add(older ? "==== an older state is put back" : "==== the state is lost");
-    std::ofstream(stage_.world.folder / "state.db", std::ios::binary) << (older ? kept_state_ : empty_database());
-    users_.forget_since(older ? kept_accepted_ : 0);
+    const Kept left = older ? kept_ : Kept{empty_database(), {}};
+    std::ofstream(stage_.world.folder / "state.db", std::ios::binary) << left.database;
+    users_.forget_all_but(left.accepted);
     watch_.forget();
     state_lost_ = true;
   }
@@ -290,9 +291,12 @@ class Simulator {
   SimSource source_;
   SimProxy proxy_;
   SimProber prober_;
+  struct Kept {
+    std::string database;
+    std::vector<domain::Delivery> accepted;  // that it holds
+  };
+  Kept kept_;
   bool state_lost_ = false;
-  std::string kept_state_;
-  std::size_t kept_accepted_ = 0;
   std::multimap<Duration, std::function<void()>> late_;  // what the engine does for an agent that is dead
   std::unique_ptr<tests::Agent> survivor_;               // of the time in which things went wrong
   int lives_ = 0;
