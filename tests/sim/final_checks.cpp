@@ -245,11 +245,13 @@ class Settled {
         if (!alone)
           watch_.broken(record.container.name + " and " + other->second + " share the address " + endpoint.address);
       }
-      if (!Stage::ours(record) || live.contains(id) || any_needs) continue;
+      // Whatever a person has to look at, only what has traffic stays.
+      if (!Stage::ours(record) || live.contains(id) || (any_needs && watch_.gets_requests(id))) continue;
       watch_.broken("container " + record.container.name + " (" + record.container.state + ") is left over");
     }
     for (const auto& target : agent_.journal.targets.present()) {
-      if (target.state != domain::TargetState::live && !live.contains(target.container_id) && !any_needs) {
+      const bool excused = any_needs && watch_.gets_requests(target.container_id);
+      if (target.state != domain::TargetState::live && !live.contains(target.container_id) && !excused) {
         watch_.broken("target " + std::to_string(target.id.value) + " is left over, " +
                       domain::to_string(target.state));
       }
