@@ -88,6 +88,13 @@ class Settled {
         }
       }
     }
+    std::map<std::string, std::int64_t> last_release;
+    for (const auto& job : jobs) {
+      if (job.body.empty() || job.release == 0) continue;
+      auto& last = last_release[job.service];
+      if (job.release < last) watch_.broken("job " + std::to_string(job.id) + " of " + job.service + " was overtaken");
+      last = std::max(last, job.release);
+    }
     for (const auto& job : jobs) {
       const auto name = "job " + std::to_string(job.id) + " of " + job.service;
       if (job.release == 0 && job.outcome.empty()) watch_.broken(name + " has no outcome");
@@ -238,11 +245,13 @@ class Settled {
         if (!alone)
           watch_.broken(record.container.name + " and " + other->second + " share the address " + endpoint.address);
       }
-      if (!Stage::ours(record) || live.contains(id) || any_needs) continue;
+      // Whatever a person has to look at, only what has traffic stays.
+      if (!Stage::ours(record) || live.contains(id) || (any_needs && watch_.gets_requests(id))) continue;
       watch_.broken("container " + record.container.name + " (" + record.container.state + ") is left over");
     }
     for (const auto& target : agent_.journal.targets.present()) {
-      if (target.state != domain::TargetState::live && !live.contains(target.container_id) && !any_needs) {
+      const bool excused = any_needs && watch_.gets_requests(target.container_id);
+      if (target.state != domain::TargetState::live && !live.contains(target.container_id) && !excused) {
         watch_.broken("target " + std::to_string(target.id.value) + " is left over, " +
                       domain::to_string(target.state));
       }

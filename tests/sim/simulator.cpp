@@ -24,6 +24,7 @@ using Duration = tests::FakeClock::Duration;
 constexpr minutes horizon{12};                // until then people push and things go wrong
 constexpr std::chrono::hours settle_most{6};  // and then everything has ended
 constexpr std::chrono::seconds quiet{75};     // two looks of the reconciler
+constexpr minutes every_target_seen{6};       // by the reconciler, one after the other, each probed until its deadline
 constexpr int handlers_at_once_max = 200000;  // more at one moment is a loop that never ends
 
 /// The migrated, empty database, made once: a life starts from a copy of it.
@@ -97,6 +98,7 @@ class Simulator {
     auto agent = std::make_unique<tests::Agent>(stage_.world, ports);
     trace_.add("==== agent starts");
     ++lives_;
+    watch_.begins(*agent);
     agent->database.on_commit([this, life = agent.get()](bool committed) {
       boundary_.commit(committed);
       if (committed) watch_.after_commit(*life);
@@ -131,16 +133,17 @@ class Simulator {
   /// A copy of the state, as a backup makes it.
   void keep_state() {
     std::ifstream file(stage_.world.folder / "state.db", std::ios::binary);
-    kept_state_ = std::string(std::istreambuf_iterator<char>(file), {});
-    kept_accepted_ = users_.accepted().size();
+    kept_.database = std::string(std::istreambuf_iterator<char>(file), {});
+    kept_.accepted = users_.accepted();
   }
 
-  /// The state folder is gone, or one of an earlier day is put back.
+  /// The state folder is gone, or the one of an earlier day is put back.
   void lose_state() {
-    const bool older = !kept_state_.empty() && random_.chance(500);
+    const bool older = !kept_.database.empty() && random_.chance(500);
     trace_.add(older ? "==== an older state is put back" : "==== the state is lost");
-    std::ofstream(stage_.world.folder / "state.db", std::ios::binary) << (older ? kept_state_ : empty_database());
-    users_.forget_since(older ? kept_accepted_ : 0);
+    const Kept left = older ? kept_ : Kept{empty_database(), {}};
+    std::ofstream(stage_.world.folder / "state.db", std::ios::binary) << left.database;
+    users_.forget_all_but(left.accepted);
     watch_.forget();
     state_lost_ = true;
   }
@@ -158,10 +161,29 @@ class Simulator {
       watch_.broken("it did not settle within 6 h without a failure: " + left(*agent));
     if (!watch_.violation()) check_settled(*agent, stage_, watch_, users_, state_lost_);
     rollouts_ = static_cast<int>(agent->journal.rollouts.history("", 1000).size());
+    if (!watch_.violation()) fall_ill(*agent);
     if (!watch_.violation()) stop(*agent);
     bury(*agent);
     agent.reset();
     if (!watch_.violation()) live_again();
+  }
+
+  /// Of several targets one falls ill: it gets no requests until it is well again.
+  void fall_ill(tests::Agent& agent) {
+    for (const auto& service : stage_.world.services) {
+      const auto live = agent.journal.targets.live(service.name);
+      if (live.size() < 2 || stage_.world.proxy.targets(service.name).size() != live.size()) continue;
+      const auto ill = random_.pick(live);
+      trace_.add("---- falls ill:", ill.container_name);
+      stage_.sicken(ill.container_id);
+      drive(agent, clock().elapsed() + every_target_seen, false);
+      if (watch_.gets_requests(ill.container_id)) watch_.broken(ill.container_name + " is ill and still gets requests");
+      trace_.add("---- is well again:", ill.container_name);
+      stage_.heal(ill.container_id);
+      drive(agent, clock().elapsed() + every_target_seen, false);
+      if (!watch_.gets_requests(ill.container_id)) watch_.broken(ill.container_name + " is well and gets no requests");
+      if (watch_.violation()) return;
+    }
   }
 
   /// Recovery twice is recovery once.
@@ -269,9 +291,12 @@ class Simulator {
   SimSource source_;
   SimProxy proxy_;
   SimProber prober_;
+  struct Kept {
+    std::string database;
+    std::vector<domain::Delivery> accepted;  // that it holds
+  };
+  Kept kept_;
   bool state_lost_ = false;
-  std::string kept_state_;
-  std::size_t kept_accepted_ = 0;
   std::multimap<Duration, std::function<void()>> late_;  // what the engine does for an agent that is dead
   std::unique_ptr<tests::Agent> survivor_;               // of the time in which things went wrong
   int lives_ = 0;

@@ -124,6 +124,15 @@ TEST_CASE("the watch sees what is not ours being touched") {
   CHECK(image.violation() == "removal of the image deployctl/backend:mine, which is not ours");
 }
 
+TEST_CASE("the watch sees a container touched that a lost state does not know") {
+  Scene scene;
+  tests::Agent agent(scene.stage.world);
+  scene.watch.forget();
+  scene.watch.begins(agent);
+  scene.now(scene.engine.stop(scene.id, std::chrono::seconds(1)));
+  CHECK(scene.violation() == "stop of llm-1, which the state does not know");
+}
+
 TEST_CASE("the watch sees two containers with one address") {
   Scene scene;
   ports::ContainerSpec spec;

@@ -1,10 +1,10 @@
 // What comes from outside: webhooks and commands, at random times, sent to whichever agent is alive then.
 #pragma once
 
-#include <algorithm>
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/api/commands.hpp"
@@ -30,8 +30,8 @@ class Users {
 
   /// Nothing is paused any more.
   void resume_all(tests::Agent& agent);
-  /// The state folder was lost, and with it what was accepted after the first so many.
-  void forget_since(std::size_t count) { accepted_.resize(std::min(count, accepted_.size())); }
+  /// The state folder was lost, or an older one was put back: it holds these deliveries, and no others.
+  void forget_all_but(std::vector<domain::Delivery> accepted) { accepted_ = std::move(accepted); }
 
   /// Deliveries that were answered 2xx.
   const std::vector<domain::Delivery>& accepted() const noexcept { return accepted_; }

@@ -61,7 +61,11 @@ void Watch::before_effect(const std::string& kind, const std::string& subject) {
   const auto* container = find(subject);
   if (container == nullptr) return;
   if (!Stage::ours(*container)) broken(kind + " of " + container->container.name + ", which is not ours");
-  if (kind == "stop" || kind == "remove" || kind == "disconnect") check_leaving(kind, *container);
+  if (kind == "stop" || kind == "remove" || kind == "disconnect") {
+    check_leaving(kind, *container);
+    if (strangers_.contains(container->container.id))
+      broken(kind + " of " + container->container.name + ", which the state does not know");
+  }
   if (kind == "start" && container->container.state != "running") proved_.erase(container->container.id);
 }
 
@@ -153,13 +157,40 @@ void Watch::check_enough_healthy(const std::string& after) {
   }
 }
 
+/// Nothing starts before what it depends on, nor while it is paused, and what is rolled back to is as it was then.
+void Watch::check_start(tests::Agent& agent, const domain::Rollout& rollout) {
+  const auto name = "rollout " + std::to_string(rollout.id.value) + " of " + rollout.service;
+  if (agent.journal.is_paused(rollout.service)) broken(name + " was started while it was paused");
+  const auto& direct = stage_.service(rollout.service).depends_on;
+  std::vector<std::string> needed(direct.begin(), direct.end());
+  for (std::size_t i = 0; i < needed.size(); ++i) {
+    const auto& further = stage_.service(needed[i]).depends_on;
+    needed.insert(needed.end(), further.begin(), further.end());
+  }
+  for (const auto& other : agent.journal.rollouts.of_release(rollout.release)) {
+    if (std::find(needed.begin(), needed.end(), other.service) == needed.end()) continue;
+    if (!domain::is_success(other.phase) && other.phase != domain::Phase::superseded)
+      broken(name + " was started, and " + other.service + ", which it depends on, is " +
+             domain::to_string(other.phase));
+  }
+  if (rollout.kind == domain::RolloutKind::rollback &&
+      rollout.config != agent.journal.revisions.get(*rollout.revision).config)
+    broken(name + " rolls back with another configuration than its revision's");
+}
+
 void Watch::after_commit(tests::Agent& agent) {
+  if (!strangers_.empty()) {
+    for (const auto& target : agent.journal.targets.present()) {
+      if (target.state == domain::TargetState::live) strangers_.erase(target.container_id);  // taken up again
+    }
+  }
   std::map<std::string, std::int64_t> busy;
   std::set<std::int64_t> seen;
   for (const auto& rollout : agent.journal.rollouts.unfinished()) {
     if (rollout.phase == domain::Phase::queued) continue;
     const auto id = rollout.id.value;
     seen.insert(id);
+    if (!under_way_.contains(id) && rollout.started == agent.journal.now()) check_start(agent, rollout);
     const auto [first, alone] = busy.emplace(rollout.service, id);
     if (!alone) {
       broken("rollouts " + std::to_string(first->second) + " and " + std::to_string(id) + " of " + rollout.service +
@@ -208,6 +239,22 @@ void Watch::forget() {
   ended_.clear();
   under_way_.clear();
   forgot_ = true;
+  state_replaced_ = true;
+}
+
+void Watch::begins(tests::Agent& agent) {
+  if (!state_replaced_) return;
+  state_replaced_ = false;
+  strangers_.clear();
+  for (const auto& [id, record] : stage_.world.engine.all()) {
+    if (Stage::ours(record) && !agent.journal.target_of(record.container)) strangers_.insert(id);
+  }
+}
+
+bool Watch::gets_requests(const std::string& container_id) const {
+  const auto& all = stage_.world.engine.all();
+  const auto found = all.find(container_id);
+  return found != all.end() && routed_for(found->second).has_value();
 }
 
 }  // namespace deploy::sim

@@ -34,6 +34,9 @@ class Watch {
   bool was_disturbed(const std::string& service) const { return disturbed_.contains(service); }
   /// The state folder was lost, or an older one was put back.
   void forget();
+  /// An agent was made and has not begun to work.
+  void begins(tests::Agent& agent);
+  bool gets_requests(const std::string& container_id) const;
 
   void broken(const std::string& promise);
   const std::optional<std::string>& violation() const noexcept { return violation_; }
@@ -56,13 +59,17 @@ class Watch {
   void check_leaving(const std::string& kind, const Stage::Record& container);
   void check_enough_healthy(const std::string& after);
   void check_image(const std::string& reference);
+  void check_start(tests::Agent& agent, const domain::Rollout& rollout);
   void check_undone(tests::Agent& agent, const domain::Rollout& rollout);
 
   Stage& stage_;
   Boundary& boundary_;
   Trace& trace_;
   std::string foreign_;
-  bool forgot_ = false;  // the state was lost once
+  bool forgot_ = false;          // the state was lost once
+  bool state_replaced_ = false;  // and no agent has seen it yet
+  // Of this installation, and not known to the state that was put in the place of a lost one.
+  std::set<std::string> strangers_;
   std::optional<std::string> violation_;
   std::set<std::string> proved_;
   std::set<std::string> doubted_;
