@@ -103,6 +103,7 @@ class Simulator {
       boundary_.commit(committed);
       if (committed) watch_.after_commit(*life);
     });
+    watch_.after_commit(*agent);  // the one that the last life may have died of
     agent->start();
     idle_since_.reset();
     return agent;
