@@ -40,7 +40,7 @@ class Walk {
 
   void add_cycle(std::size_t start) {
     std::vector<std::size_t> members(std::ranges::find(path_, start), path_.end());
-    std::ranges::rotate(members, std::ranges::min_element(members));
+    std::rotate(members.begin(), std::ranges::min_element(members), members.end());
     std::vector<std::string> names;
     for (auto index : members) names.push_back(services_[index].name);
     names.push_back(names.front());
