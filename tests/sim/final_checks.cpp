@@ -64,6 +64,9 @@ class Settled {
   static bool says(const domain::Rollout& rollout, std::string_view what) {
     return rollout.reason.find(what) != std::string::npos;
   }
+  static bool went_live(const domain::Rollout& rollout) {
+    return rollout.phase == Phase::succeeded || (rollout.phase == Phase::needs_operator && says(rollout, "is live"));
+  }
   static std::string named(const domain::Rollout& rollout) {
     return "rollout " + std::to_string(rollout.id.value) + " of " + rollout.service;
   }
@@ -159,9 +162,7 @@ class Settled {
   void check_newest(const domain::Service& service) {
     const domain::Rollout* newest = nullptr;
     for (const auto& rollout : rollouts_) {
-      const bool went_live =
-          rollout.phase == Phase::succeeded || (rollout.phase == Phase::needs_operator && says(rollout, "is live"));
-      if (rollout.service != service.name || !went_live) continue;
+      if (rollout.service != service.name || !went_live(rollout)) continue;
       if (newest == nullptr || std::pair(*rollout.finished, rollout.id) > std::pair(*newest->finished, newest->id))
         newest = &rollout;
     }
@@ -208,17 +209,35 @@ class Settled {
     }
   }
 
+  /// The service's revisions, those that went live last first, by its rollouts: not by what prune wrote down.
+  std::vector<domain::RevisionId> last_live(const domain::Service& service) const {
+    std::vector<const domain::Rollout*> rollouts;
+    for (const auto& rollout : rollouts_) {
+      if (rollout.service == service.name && went_live(rollout) && rollout.revision) rollouts.push_back(&rollout);
+    }
+    std::sort(rollouts.begin(), rollouts.end(), [](const auto* left, const auto* right) {
+      return std::pair(*left->finished, left->id) > std::pair(*right->finished, right->id);
+    });
+    std::vector<domain::RevisionId> revisions;
+    for (const auto* rollout : rollouts) {
+      if (std::find(revisions.begin(), revisions.end(), *rollout->revision) == revisions.end())
+        revisions.push_back(*rollout->revision);
+    }
+    return revisions;
+  }
+
   void check_rollback_images(const domain::Service& service) {
-    const auto promoted = agent_.journal.revisions.promoted(service.name);
-    for (std::size_t i = 0; i < promoted.size() && i < static_cast<std::size_t>(service.retain); ++i) {
+    const auto revisions = last_live(service);
+    for (std::size_t i = 0; i < revisions.size() && i < static_cast<std::size_t>(service.retain); ++i) {
+      const auto revision = agent_.journal.revisions.get(revisions[i]);
       const auto& images = stage_.world.engine.all_images();
       const bool there = std::any_of(images.begin(), images.end(), [&](const auto& image) {
-        return image.id == promoted[i].image ||
-               std::find(image.tags.begin(), image.tags.end(), promoted[i].image) != image.tags.end() ||
-               std::find(image.digests.begin(), image.digests.end(), promoted[i].image) != image.digests.end();
+        return image.id == revision.image ||
+               std::find(image.tags.begin(), image.tags.end(), revision.image) != image.tags.end() ||
+               std::find(image.digests.begin(), image.digests.end(), revision.image) != image.digests.end();
       });
       if (!there && stage_.images_removed_by_hand.empty())
-        watch_.broken("the image of " + promoted[i].name + ", which is kept for rollback, is gone");
+        watch_.broken("the image of " + revision.name + ", which is kept for rollback, is gone");
     }
   }
 
