@@ -168,8 +168,11 @@ Task<bool> Runner::do_step(Work& work, domain::Step& step, Direction direction) 
     const auto outcome = co_await try_once(work, step, direction, &failure);
     if (outcome) {
       // What cannot be written down is no failure of the effect: it leaves the step in doubt, to be done again.
-      finish_step(work, step, direction, *outcome);
-      if (outcome->live_already) end_unchanged(work);
+      // Together: the steps after one that found its version live already have no revision to work with.
+      journal_.transaction([&] {
+        finish_step(work, step, direction, *outcome);
+        if (outcome->live_already) end_unchanged(work);
+      });
       co_return true;
     }
     // An undo that is in doubt is done again, because doing it twice is doing it once.
