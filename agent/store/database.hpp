@@ -39,15 +39,15 @@ class Database {
   void on_commit(std::function<void(bool committed)> hook) { on_commit_ = std::move(hook); }
 
   /// Runs a statement that returns no rows, with these values bound to its ?1, ?2, …; returns the number of rows it
-  /// changed.
+  /// changed. Outside of a transaction it is one of its own.
   template <class... Values>
   int execute(const std::string& sql, const Values&... values) {
-    try {
+    int changed = 0;
+    transaction([&] {
       Reset statement{prepare(sql, values...)};
-      return statement.of.exec();
-    } catch (const SQLite::Exception& cause) {
-      throw explained(cause);
-    }
+      changed = statement.of.exec();
+    });
+    return changed;
   }
 
   /// One value made by `read` from each row.

@@ -131,6 +131,9 @@ std::optional<Error> Boundary::fault_at(Port port, const std::string& kind, When
     if (!permanent || when == When::before) return std::nullopt;
     return injected(ErrorKind::failed, true, "not healthy");
   }
+  // The mirror may lie on another disk than the state.
+  if (kind == "fetch" && random_.chance(200))
+    return injected(ErrorKind::disk_full, permanent, "no space for the mirror");
   if (permanent) return injected(ErrorKind::failed, true, kind + " does not work");
   return injected(ErrorKind::unreachable, false, "the connection was lost");
 }

@@ -1,6 +1,7 @@
 #include "tests/sim/simulator.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iterator>
@@ -111,6 +112,7 @@ class Simulator {
 
   void live_a_while() {
     auto agent = born();
+    if (random_.chance(200)) fill_disk_of_logs(static_cast<int>(agent->journal.rollouts.history("", 1000).size()) + 1);
     const auto until =
         random_.chance(150) ? clock().elapsed() + random_.between(milliseconds(0), horizon) : Duration(horizon);
     const auto end = drive(*agent, std::min<Duration>(until, horizon), false);
@@ -147,6 +149,15 @@ class Simulator {
     users_.forget_all_but(left.accepted);
     watch_.forget();
     state_lost_ = true;
+  }
+
+  /// For this life the disk of the logs is full, for those that do not exist yet: /dev/full takes no byte.
+  void fill_disk_of_logs(int first_rollout) {
+    const auto folder = stage_.world.folder / "logs";
+    for (int id = first_rollout; id < first_rollout + 20; ++id) {
+      std::error_code there;
+      std::filesystem::create_symlink("/dev/full", folder / ("rollout-" + std::to_string(id) + ".log"), there);
+    }
   }
 
   /// Nothing goes wrong any more: what was begun ends, and everything that was promised is there.

@@ -8,9 +8,11 @@
 #include "agent/store/rollout_store.hpp"
 #include "agent/store/target_store.hpp"
 #include "tests/fakes/run.hpp"
+#include "tests/fakes/small_disk.hpp"
 
 using namespace deploy;
 using deploy::tests::error_of;
+using deploy::tests::on_small_disk;
 
 namespace {
 
@@ -138,6 +140,30 @@ TEST_CASE("a hook hears of each outermost transaction, and can refuse it before 
   });
   CHECK_THROWS_AS(refused(), std::runtime_error);
   CHECK(database.meta("subnet") == "10.1.0.0/22");
+}
+
+TEST_CASE("a write outside of a transaction is one of its own") {
+  const StateFolder folder;
+  store::Database database(folder.file());
+  std::string heard;
+  database.on_commit([&](bool committed) { heard += committed ? "after " : "before "; });
+  database.set_meta("subnet", "10.0.0.0/22");
+  CHECK(heard == "before after ");
+}
+
+TEST_CASE("a full disk is an error of its own, in a transaction and outside of one") {
+  const StateFolder folder;
+  const bool together = GENERATE(true, false);
+  on_small_disk(folder.path, 2048, [&] {
+    store::Database database(folder.file());
+    const auto fill = [&] {
+      for (int i = 0; i < 400; ++i) database.set_meta("filler " + std::to_string(i), std::string(10000, 'x'));
+    };
+    const auto error = error_of([&] { together ? database.transaction(fill) : fill(); });
+    CHECK(error.kind() == ErrorKind::disk_full);
+    CHECK(error.message() ==
+          "cannot write " + folder.file().string() + ": the disk is full; free some space and try again");
+  });
 }
 
 TEST_CASE("a state folder that is in use is refused") {
