@@ -261,3 +261,30 @@ TEST_CASE("a stop at any point of a rollout is survived: the next start finishes
   }
   CHECK(points > 20);
 }
+
+TEST_CASE("a rollout of what is live already ends as that, whichever of its commits the agent died of") {
+  bool all_seen = false;
+  for (int killed_at = 1; !all_seen; ++killed_at) {
+    World world;
+    world.services = {service_named("backend")};
+    {
+      Agent agent(world);
+      agent.push({"backend"}, 'a');
+      agent.work();
+      agent.push({"backend"}, 'a');
+      int commits = 0;
+      agent.database.on_commit([&](bool committed) {
+        if (committed && ++commits == killed_at) throw std::runtime_error("killed");
+      });
+      agent.work();
+      agent.database.on_commit(nullptr);
+      all_seen = commits < killed_at;
+    }
+    INFO("killed at commit " << killed_at);
+    Agent agent(world);
+    agent.work();
+    CHECK(agent.outcomes() == "backend succeeded, backend unchanged");
+    CHECK(agent.complaints.empty());
+    CHECK(world.engine.names() == std::vector{routed_container(world, "backend")});
+  }
+}
