@@ -197,8 +197,15 @@ void Watch::after_commit(tests::Agent& agent) {
              " are under way at once");
     }
     if (ended_.contains(id)) broken("rollout " + std::to_string(id) + " had ended and is under way again");
-    if (!under_way_.contains(id))
-      under_way_[id] = {rollout.service, healthy_routed(rollout.service), doubted(rollout.service)};
+    if (under_way_.contains(id)) continue;
+    // What the agent wanted out of traffic, because it was ill, may have stayed there when Nginx could not be reached.
+    const auto routed = static_cast<int>(agent.journal.targets.routed(rollout.service).size());
+    // How it was before a rollout that a state put back brought along is not known. And what one that needs a person
+    // left in traffic was never promoted: the next rollout replaces it as a whole.
+    const auto last = agent.journal.rollouts.last_ended(rollout.service);
+    const bool half_done = last && last->phase == domain::Phase::needs_operator;
+    const bool unknown = rollout.started != agent.journal.now() || half_done || doubted(rollout.service);
+    under_way_[id] = {rollout.service, std::min(healthy_routed(rollout.service), routed), unknown};
   }
   for (auto next = under_way_.begin(); next != under_way_.end();) {
     const auto id = next->first;
