@@ -186,17 +186,18 @@ void Adoption::make_live(const domain::Service& service, const Strangers& contai
 }
 
 domain::RevisionId Adoption::revision_of(const domain::Service& service, const Stranger& found) {
-  if (const auto known = journal_.revisions.find(service.name, found.revision)) {
-    journal_.revisions.set_image(known->id, found.image);
-    journal_.revisions.set_promoted(known->id, journal_.now());
-    return known->id;
-  }
-  domain::Revision revision;
-  revision.service = service.name;
-  revision.name = found.revision;
+  const auto known = journal_.revisions.find(service.name, found.revision);
+  auto revision = known.value_or(domain::Revision{});
   revision.image = found.image;
   revision.image_is_ours = found.image_is_ours;
   if (found.image.find('@') != std::string::npos) revision.image_asked = found.image;
+  if (known) {
+    journal_.revisions.set_image(revision);
+    journal_.revisions.set_promoted(revision.id, journal_.now());
+    return revision.id;
+  }
+  revision.service = service.name;
+  revision.name = found.revision;
   revision.config = domain::to_json_value(service).dump();
   revision.promoted = journal_.now();
   return journal_.revisions.add(revision);

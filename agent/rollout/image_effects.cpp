@@ -92,7 +92,7 @@ Task<Outcome> StepEffects::build(Work& work) {
   co_await make_image(work, *work.revision, std::move(context));
   Outcome outcome;
   outcome.detail = revision.image;
-  outcome.record = [this, &work] { journal_.revisions.set_image(work.revision->id, work.revision->image); };
+  outcome.record = [this, &work] { journal_.revisions.set_image(*work.revision); };
   co_return outcome;
 }
 
@@ -151,7 +151,7 @@ Task<Outcome> StepEffects::pull(Work& work) {
   if (outcome.live_already) co_return outcome;
   outcome.record = [this, &work, revision] {
     intend(work, revision);
-    journal_.revisions.set_image(work.revision->id, revision.image);
+    journal_.revisions.set_image(*work.revision);
   };
   co_return outcome;
 }
@@ -263,7 +263,9 @@ void StepEffects::intend(Work& work, domain::Revision revision) {
       revision.id = known->id;
       revision.promoted = known->promoted;
       revision.pruned = known->pruned;
-      revision.image_is_ours = known->image_is_ours || revision.image_is_ours;
+      // What was built before says nothing about an image that is pulled now, and the other way round.
+      const bool same_source = known->image_asked == revision.image_asked;
+      revision.image_is_ours = revision.image_is_ours || (same_source && known->image_is_ours);
     } else {
       revision.pruned = true;
       revision.id = journal_.revisions.add(revision);

@@ -131,8 +131,9 @@ void RevisionStore::set_promoted(domain::RevisionId id, domain::Time when) {
   database_.execute("UPDATE revisions SET promoted = ?2 WHERE id = ?1", id, when);
 }
 
-void RevisionStore::set_image(domain::RevisionId id, const std::string& image) {
-  database_.execute("UPDATE revisions SET image = ?2, pruned = 0 WHERE id = ?1", id, image);
+void RevisionStore::set_image(const domain::Revision& revision) {
+  database_.execute("UPDATE revisions SET image = ?2, image_asked = ?3, image_is_ours = ?4, pruned = 0 WHERE id = ?1",
+                    revision.id, revision.image, revision.image_asked, revision.image_is_ours ? 1 : 0);
 }
 
 void RevisionStore::set_pruned(domain::RevisionId id) {

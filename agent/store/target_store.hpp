@@ -40,8 +40,8 @@ class RevisionStore {
 
   domain::RevisionId add(const domain::Revision& revision);
   void set_promoted(domain::RevisionId id, domain::Time when);
-  /// Its image was made or found again under this name.
-  void set_image(domain::RevisionId id, const std::string& image);
+  /// Its image was made or found again: image, image_asked and image_is_ours are as given.
+  void set_image(const domain::Revision& revision);
   /// Its image was removed: it can no longer be rolled back to.
   void set_pruned(domain::RevisionId id);
   /// Throws Error(not_found).

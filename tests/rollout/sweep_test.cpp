@@ -65,13 +65,39 @@ TEST_CASE("a build that fails leaves no image beside the one that was pulled for
   };
   REQUIRE(own().size() == 1);
   auto revision = agent.journal.revisions.promoted("backend").front();
-  agent.journal.revisions.set_image(revision.id, "registry/backend@sha256:1");
+  revision.image = "registry/backend@sha256:1";
+  agent.journal.revisions.set_image(revision);
   agent.work();
   CHECK(own().size() == 1);  // a container runs from it
   agent.push({"backend"}, 'b');
   agent.work();
   REQUIRE(own().size() == 1);
   CHECK(own()[0].tags.front().starts_with("deployctl/backend:backend-bbbbbbb-"));
+}
+
+TEST_CASE("an image that is pulled for a revision whose build was interrupted is kept for a rollback") {
+  World world;
+  world.services = {service_named("backend")};
+  world.services[0].source.image = "registry/backend:{sha}";
+  world.source.refs[world.services[0].source.git->url + " main"] = commit_of('a');
+  Agent agent(world);
+  world.engine.fail("build", 1, FakeEngine::When::before, Error(ErrorKind::failed, "the connection was lost"));
+  store::Job by_hand;
+  by_hand.service = "backend";
+  by_hand.ref = "main";
+  agent.releases.plan_now({by_hand});
+  agent.work();
+  REQUIRE(agent.last().phase == domain::Phase::rolled_back);
+  for (const char commit : {'a', 'b'}) {
+    world.engine.registry["registry/backend:" + commit_of(commit)] = {};
+    agent.push({"backend"}, commit);
+    agent.work();
+    REQUIRE(agent.last().phase == domain::Phase::succeeded);
+  }
+  const auto promoted = agent.journal.revisions.promoted("backend");
+  REQUIRE(promoted.size() == 2);
+  CHECK(agent.journal.revisions.with_image("").size() == 2);  // the build's was the same revision
+  for (const auto& revision : promoted) CHECK(run_virtual(world.clock, world.engine.inspect_image(revision.image)));
 }
 
 TEST_CASE("the image of a build that was interrupted is removed, and that of a live revision is not") {

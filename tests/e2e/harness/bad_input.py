@@ -14,8 +14,6 @@ SERVICE = {
     "proxy": {"upstream": "frontend", "port": 3000},
     "health": {"http": "/health", "interval": "100ms", "deadline": "3s"},
     "drain": "1s",
-    # With a restart policy, how an app that exits is found depends on who is quicker: a probe, or the engine.
-    "container": {"restart": "no"},
 }
 
 # What the app says at its start is among its last lines only where a busy machine let few probes follow.
@@ -65,10 +63,11 @@ class BadInputCase(unittest.TestCase):
     """Starts from version v1 in traffic; a test's changes to the host are undone before its clean-ups end."""
 
     maxDiff = None
+    settings = SERVICE
 
     @classmethod
     def setUpClass(cls):
-        cls.scene = Scene(services={"frontend": SERVICE})
+        cls.scene = Scene(services={"frontend": cls.settings})
         cls.addClassCleanup(cls.scene.close)
         cls.scene.start()
         cls.agent = cls.scene.agent
@@ -80,7 +79,7 @@ class BadInputCase(unittest.TestCase):
 
     def with_settings(self, **changes):
         """Runs the rest of this test with another frontend.yaml."""
-        before = self.scene.edit_service("frontend", lambda _: json.dumps({**SERVICE, **changes}))
+        before = self.scene.edit_service("frontend", lambda _: json.dumps({**self.settings, **changes}))
         self.addCleanup(self.scene.edit_service, "frontend", lambda _: before)
 
     def break_the_repository(self, path, text):
