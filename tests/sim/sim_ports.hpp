@@ -133,6 +133,7 @@ class SimEngine final : public ports::ContainerEngine {
   template <class T>
   void finish(const std::string& kind, const std::string& subject, Task<T> effect) {
     trace_.add("---- the engine goes on:", kind, name_of_container(subject));
+    watch_.known_to_its_agent(subject);
     watch_.before_effect(kind, subject);
     try {
       tests::run_virtual(stage_.world.clock, std::move(effect));

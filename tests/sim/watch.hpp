@@ -20,6 +20,10 @@ class Watch {
   /// The engine is about to do this to a container or an image, by id or name.
   void before_effect(const std::string& kind, const std::string& subject);
   void after_effect(const std::string& kind, const std::string& subject);
+  /// What happens to it next was asked for by an agent whose state was not lost yet.
+  void known_to_its_agent(const std::string& subject) {
+    if (const auto* container = find(subject)) strangers_.erase(container->container.id);
+  }
   void proved(const std::string& container_id) {
     proved_.insert(container_id);
     doubted_.erase(container_id);
