@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import signal
 import time
 
 from harness.scene import HOST
@@ -138,6 +139,8 @@ def _kill_and_restart(world, scenario, result, pushes, at, second):
     result.boundaries = stopper.boundaries()
     if not result.died:
         return
+    if agent.process.returncode != -signal.SIGKILL:
+        result.violations.append(f"deployd was not killed, but ended by itself with {agent.process.returncode}")
     if second:
         unanswered = _kill_again(world, result, pushes, unanswered, second)
     if _gone(agent):
