@@ -65,8 +65,9 @@ def same_world(boundaries):
 
 
 class Crash:
-    def __init__(self, host):
+    def __init__(self, host, quiet=False):
         self.host = host
+        self.quiet = quiet  # tell of rounds with a violation only
         self.rounds = []
         self.covered = []  # (title, figure) per scenario
         self.missed = 0  # boundaries that were to be died at, and were not
@@ -80,12 +81,13 @@ class Crash:
         where = f"--at {at} {done.boundaries[-1]}" if done.died else f"--at {at} was not reached" if at else "not killed"
         if done.recovery:
             where += f"; --second {second} {done.recovery[-1]}"
-        print(f"{len(self.rounds):4d} {scenario.name:<9} {where:<100.100} {scenario.phase} {done.seconds:4.1f} s, "
-              f"{done.recovered:4.1f} s after the restart" + (f"  ** {done.failed} requests failed" if done.failed else ""),
-              flush=True)
+        if done.violations or not self.quiet:
+            print(f"{len(self.rounds):4d} {scenario.name:<9} {where:<100.100} {scenario.phase} {done.seconds:4.1f} s, "
+                  f"{done.recovered:4.1f} s after the restart" + (f"  ** {done.failed} requests failed" if done.failed else ""),
+                  flush=True)
         for violation in done.violations:
             print(f"      VIOLATION: {violation}", flush=True)
-        if done.violations or done.seconds > SLOW:
+        if done.violations or (done.seconds > SLOW and not self.quiet):
             print("\n        ".join(["      the last rollout and the last lines of deployd:", *self.host.get().told()]), flush=True)
         if done.violations:
             self.host.renew()
@@ -166,9 +168,10 @@ def main():
     parser.add_argument("--second", type=int, default=0, help="with --at: and one at this boundary of the restarted deployd")
     parser.add_argument("--scenario", choices=ALL, help="with --at: of this rollout (default: works); alone: only this one's boundaries")
     parser.add_argument("--merge", action="store_true", help="one kill where two boundaries see the same world")
+    parser.add_argument("--quiet", action="store_true", help="tell of rounds with a violation only")
     arguments = parser.parse_args()
     host = Host()
-    crash = Crash(host)
+    crash = Crash(host, arguments.quiet)
     try:
         if arguments.rounds:
             crash.at_random(arguments.rounds, arguments.seed)
