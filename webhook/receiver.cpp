@@ -90,6 +90,16 @@ Receiver::Receiver(std::vector<std::string> secrets, Services services, Sink& si
   }
 }
 
+/// Anybody can send these, and they must not fill the log: the first is told, then the tenth, the hundredth, ...
+void Receiver::tell_refused() {
+  if (++refused_ != refused_told_next_) return;
+  refused_told_next_ *= 10;
+  spdlog::warn(
+      "webhook: {} refused since deployd started, with a signature that is missing or wrong; if GitHub sent {}, "
+      "check the webhook's secret",
+      refused_ == 1 ? "a request was" : std::to_string(refused_) + " requests were", refused_ == 1 ? "it" : "them");
+}
+
 Task<http::Response> Receiver::receive(http::Request request) {
   if (request.method != "POST") {
     auto refusal = http::error_response(405, "invalid", "the webhook takes POST requests only");
@@ -97,6 +107,7 @@ Task<http::Response> Receiver::receive(http::Request request) {
     co_return refusal;
   }
   if (!signature_matches(request.header("X-Hub-Signature-256"), request.body, secrets_)) {
+    tell_refused();
     co_return http::error_response(401, "invalid",
                                    "the header X-Hub-Signature-256 is missing or does not match the body; check the "
                                    "webhook's secret");

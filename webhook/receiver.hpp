@@ -2,6 +2,7 @@
 // One thread. Holds references only: the sink outlives the receiver.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -42,9 +43,13 @@ class Receiver {
   Task<http::Response> receive(http::Request request);
 
  private:
+  void tell_refused();
+
   std::vector<std::string> secrets_;
   Services services_;
   Sink& sink_;
+  std::uint64_t refused_ = 0;
+  std::uint64_t refused_told_next_ = 1;
 };
 
 }  // namespace deploy::webhook

@@ -104,8 +104,6 @@ class StoringSink final : public webhook::Sink {
 
   Task<webhook::StoredDelivery> store(domain::Delivery delivery) override {
     const auto stored = inbox_.store(delivery, clock_.now());
-    spdlog::info("delivery {}: {} of {}: {}", stored.id.value, delivery.event, delivery.repo,
-                 stored.duplicate ? "received before" : delivery.outcome);
     on_stored_();
     webhook::StoredDelivery answer;
     answer.id = stored.id;

@@ -103,7 +103,9 @@ Task<void> Reconciler::restore_routes() {
   try {
     const auto report = co_await traffic_.restore(at_start_);
     at_start_ = false;
-    if (report.changed) say_("Nginx has the routes again that were live");
+    const auto present = journal_.targets.present();
+    const bool is_first_start = present.empty();  // Nginx has our files now, and never had routes
+    if (report.changed && !is_first_start) say_("Nginx has the routes again that were live");
     for (const auto& note : report.notes) {
       if (std::find(notes_.begin(), notes_.end(), note) == notes_.end()) say_(note);
     }

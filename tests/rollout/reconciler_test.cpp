@@ -27,6 +27,16 @@ TEST_CASE("an Nginx that lost its routes has them again after the next pass") {
   world.proxy.live.clear();
   agent.work();
   CHECK(world.proxy.live == routes);
+  CHECK(agent.said == std::vector<std::string>{"Nginx has the routes again that were live"});
+}
+
+TEST_CASE("the first start of an installation says nothing of routes that were live") {
+  World world;
+  world.services = {service_named("backend")};
+  Agent agent(world);
+  agent.work();
+  CHECK(world.proxy.live.size() == 1);
+  CHECK(agent.said.empty());
 }
 
 TEST_CASE("a live target that is not healthy gets no traffic while another is, and gets it back") {

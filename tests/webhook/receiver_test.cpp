@@ -122,6 +122,25 @@ TEST_CASE_METHOD(Fixture, "a ping is recorded and answered") {
   CHECK(sink.stored[0].repo == "Octocoders/Hello-World");
 }
 
+TEST_CASE_METHOD(Fixture, "refused signatures are told in the log, and do not fill it") {
+  auto request = request_of("push", payload_text(push_file));
+  request.headers["X-Hub-Signature-256"] = "sha256=" + hmac_sha256_hex("a guess", request.body);
+  const auto lines = [this] {
+    const auto text = log.text();
+    return std::count(text.begin(), text.end(), '\n');
+  };
+  send(request);
+  CHECK(log.text().ends_with(
+      "webhook: a request was refused since deployd started, with a signature that is missing or wrong; if GitHub sent "
+      "it, check the webhook's secret\n"));
+  CHECK(lines() == 1);
+  for (int i = 2; i <= 99; ++i) send(request);
+  CHECK(log.text().ends_with(
+      "webhook: 10 requests were refused since deployd started, with a signature that is missing or wrong; if GitHub "
+      "sent them, check the webhook's secret\n"));
+  CHECK(lines() == 2);
+}
+
 TEST_CASE_METHOD(Fixture, "services are asked for with each delivery") {
   services->clear();
   CHECK(send(request_of("push", payload_text(push_file))).body ==
