@@ -98,7 +98,7 @@ class Host:
 
 
 def run_round(world, scenario, at, second=0):
-    """at: the boundary to die at, 0: none. second: the boundary of the restarted deployd to die at, too."""
+    """at: the boundary to die at (see Stopper), 0: none. second: the boundary of the restarted deployd to die at, too."""
     result = Round(scenario)
     began = time.monotonic()
     pushes = [world.commit(service, scenario.fault) for service in scenario.services]

@@ -1,9 +1,8 @@
 // Kills a running deployd at one exact point: a *boundary*, the moment before or after a durable write or a side
 // effect.
 //
-//     stopper --report FILE --engine SOCKET [--at N] --pid PID         follows a deployd that runs already
-//     stopper --report FILE --engine SOCKET [--at N] -- deployd ARG... becomes deployd and follows it from its first
-//     step
+//     stopper --report FILE --engine SOCKET [WHERE] --pid PID         follows a deployd that runs already
+//     stopper --report FILE --engine SOCKET [WHERE] -- deployd ARG... becomes deployd and follows it from its first step
 //
 // It follows the program with ptrace, its threads and children included, and needs nothing of it: no hook, no special
 // build. Boundaries are counted from 1:
@@ -14,10 +13,11 @@
 //     before|after POST /…     a request with POST, PUT or DELETE to the engine's socket is about to be sent, has been
 //     sent
 //
-// At boundary N the program gets SIGKILL: what comes "before" is then not done at all, what comes "after" is done and
-// the program has not learnt of it. Its children are let go. The report has a line per boundary, "NUMBER TAB BOUNDARY",
-// and ends with a line "killed" or, where the program or this one ended without that, "ended". SIGTERM ends this one
-// alone.
+// They are written without what differs from one rollout to the next (boundary.hpp). WHERE is "--at N", the N-th of all,
+// or "--boundary TEXT --nth K", the K-th of those that are written so. There the program gets SIGKILL: what comes
+// "before" is then not done at all, what comes "after" is done and the program has not learnt of it. Its children are
+// let go. The report has a line per boundary, "MILLISECONDS TAB BOUNDARY", and ends with a line "killed" or, where the
+// program or this one ended without that, "ended". SIGTERM ends this one alone.
 #include <fcntl.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
@@ -38,6 +38,7 @@
 #include <system_error>
 #include <vector>
 
+#include "tests/crash/boundary.hpp"
 #include "tests/crash/observer.hpp"
 
 namespace {
@@ -50,7 +51,8 @@ using deploy::crash::process_of;
 struct Options {
   std::string report;
   std::string engine;
-  long at = 0;  // 0: only count
+  long at = 0;           // 0: only count
+  std::string boundary;  // empty: any
   pid_t pid = 0;
   pid_t victim = 0;  // 0: the program itself
   std::vector<char*> command;
@@ -68,6 +70,7 @@ class Tracer {
   Tracer(const Options& options, pid_t program)
       : program_(program),
         victim_(options.victim),
+        boundary_(options.boundary),
         at_(options.at),
         observer_(options.engine),
         report_(options.report) {
@@ -152,11 +155,13 @@ class Tracer {
     return call.exit.is_error != 0 || boundary(tid, "after " + what);
   }
 
-  bool boundary(pid_t tid, const std::string& what) {
+  bool boundary(pid_t tid, const std::string& effect) {
+    const std::string what = deploy::crash::boundary_of(effect);
     const auto since = std::chrono::steady_clock::now() - started_;
     report_ << std::chrono::duration_cast<std::chrono::milliseconds>(since).count() << '\t' << what << '\n'
             << std::flush;
-    if (++number_ != at_) return true;
+    const bool counts = boundary_.empty() || what == boundary_;
+    if (!counts || ++number_ != at_) return true;
     if (victim_ != 0) {
       ::kill(victim_, SIGKILL);
       return true;
@@ -177,6 +182,7 @@ class Tracer {
 
   pid_t program_;
   pid_t victim_;
+  std::string boundary_;
   long at_;
   Observer observer_;
   std::ofstream report_;
@@ -221,13 +227,14 @@ Options parse(int argc, char** argv) {
     const char* const value = argv[next + 1];
     if (name == "--report") options.report = value;
     if (name == "--engine") options.engine = value;
-    if (name == "--at") options.at = std::atol(value);
+    if (name == "--at" || name == "--nth") options.at = std::atol(value);
+    if (name == "--boundary") options.boundary = value;
     if (name == "--pid") options.pid = std::atoi(value);
     if (name == "--victim") options.victim = std::atoi(value);
   }
   if (next < argc && std::string_view(argv[next]) == "--") options.command.assign(argv + next + 1, argv + argc);
   if (options.report.empty() || options.engine.empty() || (options.pid != 0) != options.command.empty()) {
-    std::cerr << "usage: stopper --report FILE --engine SOCKET [--at N [--victim PID]] (--pid PID | -- COMMAND...)\n";
+    std::cerr << "usage: stopper --report FILE --engine SOCKET [--at N | --boundary TEXT --nth K] [--victim PID] (--pid PID | -- COMMAND...)\n";
     std::exit(2);
   }
   options.command.push_back(nullptr);
