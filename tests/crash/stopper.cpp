@@ -2,7 +2,8 @@
 // effect.
 //
 //     stopper --report FILE --engine SOCKET [WHERE] --pid PID         follows a deployd that runs already
-//     stopper --report FILE --engine SOCKET [WHERE] -- deployd ARG... becomes deployd and follows it from its first step
+//     stopper --report FILE --engine SOCKET [WHERE] -- deployd ARG... becomes deployd and follows it from its first
+//     step
 //
 // It follows the program with ptrace, its threads and children included, and needs nothing of it: no hook, no special
 // build. Boundaries are counted from 1:
@@ -13,8 +14,8 @@
 //     before|after POST /…     a request with POST, PUT or DELETE to the engine's socket is about to be sent, has been
 //     sent
 //
-// They are written without what differs from one rollout to the next (boundary.hpp). WHERE is "--at N", the N-th of all,
-// or "--boundary TEXT --nth K", the K-th of those that are written so. There the program gets SIGKILL: what comes
+// They are written without what differs from one rollout to the next (boundary.hpp). WHERE is "--at N", the N-th of
+// all, or "--boundary TEXT --nth K", the K-th of those that are written so. There the program gets SIGKILL: what comes
 // "before" is then not done at all, what comes "after" is done and the program has not learnt of it. Its children are
 // let go. The report has a line per boundary, "MILLISECONDS TAB BOUNDARY", and ends with a line "killed" or, where the
 // program or this one ended without that, "ended". SIGTERM ends this one alone.
@@ -234,7 +235,8 @@ Options parse(int argc, char** argv) {
   }
   if (next < argc && std::string_view(argv[next]) == "--") options.command.assign(argv + next + 1, argv + argc);
   if (options.report.empty() || options.engine.empty() || (options.pid != 0) != options.command.empty()) {
-    std::cerr << "usage: stopper --report FILE --engine SOCKET [--at N | --boundary TEXT --nth K] [--victim PID] (--pid PID | -- COMMAND...)\n";
+    std::cerr << "usage: stopper --report FILE --engine SOCKET [--at N | --boundary TEXT --nth K] [--victim PID] "
+                 "(--pid PID | -- COMMAND...)\n";
     std::exit(2);
   }
   options.command.push_back(nullptr);
