@@ -1,6 +1,6 @@
 #include "strategies/strategy.hpp"
 
-#include "agent/base/error.hpp"
+#include <stdexcept>
 
 namespace deploy::strategies {
 
@@ -11,10 +11,9 @@ std::vector<PlannedStep> plan(domain::StrategyKind kind, const Situation& situat
     case domain::StrategyKind::blue_green:
       return blue_green(situation);
     case domain::StrategyKind::recreate:
-      break;
+      return recreate(situation);
   }
-  throw Error(ErrorKind::invalid,
-              "the strategy \"" + domain::to_string(kind) + "\" is not supported yet; use rolling or blue-green");
+  throw std::logic_error("a strategy without a list of steps");
 }
 
 std::string to_table(const std::vector<PlannedStep>& steps) {

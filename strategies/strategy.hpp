@@ -27,15 +27,18 @@ struct PlannedStep {
 struct Situation {
   int old_targets = 0;
   int replicas = 1;
-  bool routed = true;  // false: the service takes no traffic through the proxy
+  bool routed = true;       // false: the service takes no traffic through the proxy
+  int max_surge = 1;        // rolling: how many targets there may be beyond the larger of both counts
+  int max_unavailable = 0;  // rolling: how many may be missing in traffic; one of the two is not 0
 };
 
-/// What both strategies promise: nothing old is stopped before a switch away from it; every new target is probed before
+/// What every strategy promises: nothing old is stopped before a switch away from it; every new target is probed before
 /// a switch names it; nothing old is removed before promote; after promote there is nothing to undo.
 std::vector<PlannedStep> plan(domain::StrategyKind kind, const Situation& situation);
 
 std::vector<PlannedStep> rolling(const Situation& situation);
 std::vector<PlannedStep> blue_green(const Situation& situation);
+std::vector<PlannedStep> recreate(const Situation& situation);
 
 /// One line per step, e.g. "switch new1 old2": for people and tests.
 std::string to_table(const std::vector<PlannedStep>& steps);

@@ -90,14 +90,25 @@ void read_vars(Fields& fields, domain::Service& service) {
 
 void read_strategy(Fields& fields, domain::Service& service) {
   using domain::StrategyKind;
-  auto value = fields.find("strategy");
-  if (!value) return;
-  if (value->is_scalar() && value->node().text == "recreate") {
-    value->error("`recreate` is not supported yet", "write rolling or blue-green");
-    return;
+  constexpr std::array strategies{StrategyKind::rolling, StrategyKind::blue_green, StrategyKind::recreate};
+  std::vector<std::string> names;
+  for (auto strategy : strategies) names.push_back(to_string(strategy));
+  bool known = true;
+  if (auto value = fields.find("strategy")) {
+    auto index = value->one_of(names);
+    known = index.has_value();
+    if (index) service.strategy = strategies[*index];
   }
-  if (auto index = value->one_of({"rolling", "blue-green"})) {
-    service.strategy = *index == 0 ? StrategyKind::rolling : StrategyKind::blue_green;
+  for (const auto* key : {"max_surge", "max_unavailable"}) {
+    auto value = fields.find(key);
+    if (value && known && service.strategy != StrategyKind::rolling) value->error("needs `strategy: rolling`");
+  }
+  fields.integer("max_surge", 0, 100, service.max_surge);
+  fields.integer("max_unavailable", 0, 100, service.max_unavailable);
+  if (service.max_surge == 0 && service.max_unavailable == 0) {
+    fields.find("max_surge")
+        ->error("and `max_unavailable` cannot both be 0",
+                "write `max_unavailable: 1` to let a target go before there is a new one");
   }
 }
 

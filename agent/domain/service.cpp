@@ -62,6 +62,8 @@ nlohmann::json to_json_value(const Service& service) {
                        {"container", service.container},
                        {"replicas", service.replicas},
                        {"strategy", to_string(service.strategy)},
+                       {"max_surge", service.max_surge},
+                       {"max_unavailable", service.max_unavailable},
                        {"health", service.health},
                        {"proxy", service.proxy},
                        {"drain", service.drain},
@@ -85,6 +87,8 @@ Service service_from_json(const nlohmann::json& value) {
   service.container = value.value("container", service.container);
   service.replicas = value.value("replicas", service.replicas);
   service.strategy = strategy_from(value.value("strategy", "rolling")).value_or(StrategyKind::rolling);
+  service.max_surge = value.value("max_surge", service.max_surge);
+  service.max_unavailable = value.value("max_unavailable", service.max_unavailable);
   service.health = value.value("health", service.health);
   service.proxy = value.value("proxy", service.proxy);
   service.drain = value.value("drain", service.drain);

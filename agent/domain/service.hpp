@@ -96,6 +96,8 @@ struct Service {
   ContainerSettings container;
   int replicas = 1;
   StrategyKind strategy = StrategyKind::rolling;
+  int max_surge = 1;        // rolling: how many targets there may be beyond `replicas`
+  int max_unavailable = 0;  // rolling: how many of them may be out of traffic
   HealthCheck health;
   ProxySettings proxy;
   std::chrono::milliseconds drain{30000};

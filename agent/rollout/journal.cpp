@@ -19,8 +19,8 @@ std::string in_words(domain::Phase phase) {
 
 // Containers are written down before they are made, so the target's row is there even where the container's id is not.
 std::optional<domain::Target> Journal::target_of(const ports::Container& container) {
-  if (const auto target = targets.of_container(container.id)) return target;
-  const auto target = targets.find({domain::labels::number(container.labels, domain::labels::target)});
+  if (auto known = targets.of_container(container.id)) return known;
+  auto target = targets.find({domain::labels::number(container.labels, domain::labels::target)});
   if (!target || !target->container_id.empty()) return std::nullopt;
   const bool same = target->service == domain::labels::text(container.labels, domain::labels::service) &&
                     target->rollout.value == domain::labels::number(container.labels, domain::labels::rollout);

@@ -50,6 +50,13 @@ std::vector<domain::Step> to_steps(const domain::Rollout& rollout, const std::ve
   return steps;
 }
 
+/// What people would not expect of a rollout.
+std::string warning_of(const domain::Service& service, const std::vector<domain::Target>& live) {
+  if (service.strategy != domain::StrategyKind::recreate || live.empty()) return "";
+  return "; the strategy is recreate, so " + service.name +
+         " answers nothing from the stop of the old version until the new one is healthy";
+}
+
 }  // namespace
 
 std::vector<domain::StepKind> source_steps(const domain::Rollout& rollout, const domain::Service& service) {
@@ -77,7 +84,8 @@ void Planner::start(domain::Rollout& rollout) {
     const auto live = journal_.targets.live(service.name);
     const auto fresh = add_targets(rollout, service);
     const bool routed = service.proxy.port != 0;
-    const auto planned = strategies::plan(service.strategy, {static_cast<int>(live.size()), service.replicas, routed});
+    const auto planned = strategies::plan(service.strategy, {static_cast<int>(live.size()), service.replicas, routed,
+                                                             service.max_surge, service.max_unavailable});
     Slots slots{ids_of(fresh), ids_of(live), ids_of(journal_.targets.routed(service.name))};
     std::stable_partition(slots.old.begin(), slots.old.end(), [&](auto id) { return !has(slots.routed, id); });
     journal_.rollouts.add_steps(to_steps(rollout, source, planned, slots));
@@ -86,7 +94,7 @@ void Planner::start(domain::Rollout& rollout) {
     rollout.phase = domain::Phase::running;
     rollout.started = journal_.now();
     journal_.rollouts.update(rollout);
-    journal_.tell(rollout, "rollout.started", "started");
+    journal_.tell(rollout, "rollout.started", "started" + warning_of(service, live));
   });
 }
 

@@ -136,26 +136,31 @@ Task<void> Reconciler::look_at_live() {
 Task<void> Reconciler::route_healthy(std::string service) {
   const auto live = journal_.targets.live(service);
   const auto all = ids_of(live);
+  const auto routed = traffic_.routed(service);
+  // With one target that has the traffic already there is no choice, and nothing to ask for.
+  const bool no_choice = live.size() == 1 && (live.front().port == 0 || routed == all);
   std::vector<domain::TargetId> good;
   std::vector<std::string> bad;
   for (const auto& target : live) {
     const auto config = journal_.stored_config(target);
     const bool is_running = co_await runs(target, config);
-    // With one target there is no choice, and nothing to ask for.
-    const bool serves = is_running && (live.size() == 1 || !config || co_await healthy(target, config->health));
+    const bool serves = is_running && (no_choice || !config || co_await healthy(target, config->health));
     if (serves) {
       good.push_back(target.id);
     } else {
       bad.push_back(target.container_name);
     }
   }
-  if (live.size() > 1 && !bad.empty()) unsettled_ = true;
-  for (const auto& name : bad) {
-    if (!good.empty()) found_.push_back(name + " is not healthy and gets no traffic until it is");
-  }
-  if (live.size() > 1 && good.empty()) {
-    found_.push_back("no target of " + service +
-                     " is healthy, so all of them keep their traffic; see: deployctl logs " + service);
+  if (!no_choice && !bad.empty()) {
+    unsettled_ = true;
+    for (const auto& name : bad) {
+      if (!good.empty()) found_.push_back(name + " is not healthy and gets no traffic until it is");
+    }
+    if (good.empty()) {
+      const std::string traffic =
+          routed.empty() ? "and none gets traffic until one is" : "so all of them keep their traffic";
+      found_.push_back("no target of " + service + " is healthy, " + traffic + "; see: deployctl logs " + service);
+    }
   }
   // Where none is healthy, moving the traffic would mend nothing.
   const bool as_wanted = traffic_.routed(service) == good && ids_of(journal_.targets.routed(service)) == good;

@@ -51,7 +51,7 @@ Task<Outcome> StepEffects::perform(Work& work, domain::Step step) {
     case probe:
       co_return co_await this->probe(work, step);
     case switch_traffic:
-      co_return co_await switch_to(work, step.targets);
+      co_return co_await switch_forward(work, step);
     case promote:
       co_return this->promote(work, step);
     case drain:

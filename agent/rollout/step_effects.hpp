@@ -76,6 +76,7 @@ class StepEffects {
   Task<Outcome> create(Work& work, domain::Step step);
   Task<Outcome> start(Work& work, domain::Step step);
   Task<Outcome> probe(Work& work, domain::Step step);
+  Task<Outcome> switch_forward(Work& work, domain::Step step);
   Task<Outcome> switch_to(Work& work, std::vector<domain::TargetId> targets);
   Outcome promote(Work& work, const domain::Step& step);
   Task<Outcome> drain(Work& work, std::vector<domain::TargetId> targets);

@@ -20,6 +20,22 @@ milliseconds left_until(steady_clock::time_point deadline, steady_clock::time_po
 
 }  // namespace
 
+/// Says, too, for how long nobody had the traffic: a strategy that stops first takes it from everybody in between.
+Task<Outcome> StepEffects::switch_forward(Work& work, domain::Step step) {
+  auto outcome = co_await switch_to(work, step.targets);
+  const auto steps = journal_.rollouts.steps(work.rollout.id);
+  const auto left = std::find_if(steps.begin(), steps.end(), [&](const domain::Step& other) {
+    return other.kind == step.kind && other.position < step.position && other.targets.empty() && other.finished;
+  });
+  if (step.targets.empty()) {
+    outcome.detail += ": no target has the traffic from here on";
+  } else if (left != steps.end()) {
+    const auto gap = std::chrono::duration_cast<milliseconds>(journal_.now() - *left->finished);
+    outcome.detail += ": no target had the traffic for " + human_duration(gap);
+  }
+  co_return outcome;
+}
+
 Task<Outcome> StepEffects::switch_to(Work& work, std::vector<domain::TargetId> targets) {
   const auto report = co_await traffic_.route(work.service.name, targets);
   Outcome outcome;

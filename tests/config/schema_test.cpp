@@ -120,6 +120,14 @@ TEST_CASE("a service file may be JSON, with tabs") {
   CHECK(service.source.image == "web:1");
 }
 
+TEST_CASE("a rolling update may let targets go before there are new ones") {
+  const std::string begin = "service: web\non: manual\nsource: { image: web }\n";
+  const auto service = read_service(begin + "max_surge: 0\nmax_unavailable: 2\n");
+  CHECK(service.max_surge == 0);
+  CHECK(service.max_unavailable == 2);
+  CHECK(read_service(begin + "strategy: recreate\n").strategy == domain::StrategyKind::recreate);
+}
+
 TEST_CASE("health: docker and a health map without http both mean the image's HEALTHCHECK") {
   const std::string begin = "service: web\non: manual\nsource: { image: web }\nproxy: { port: 80 }\n";
   CHECK(read_service(begin + "health: docker\n").health.http == "");
@@ -211,6 +219,15 @@ TEST_CASE("single errors of a service file") {
        "  source: { image: \"a b\" }\n"
        "                   ^\n"
        "  hint: e.g. owner/name:{sha}\n"},
+      {"source: { image: a }\nmax_surge: 0\n",
+       "s.yaml:4:12: error: `max_surge` and `max_unavailable` cannot both be 0\n"
+       "  max_surge: 0\n"
+       "             ^\n"
+       "  hint: write `max_unavailable: 1` to let a target go before there is a new one\n"},
+      {"source: { image: a }\nstrategy: recreate\nmax_surge: 2\n",
+       "s.yaml:5:12: error: `max_surge` needs `strategy: rolling`\n"
+       "  max_surge: 2\n"
+       "             ^\n"},
       {"source: { image: a }\nhealth: { http: / }\n",
        "s.yaml:4:17: error: `health.http` needs a port\n"
        "  health: { http: / }\n"

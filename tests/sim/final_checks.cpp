@@ -110,21 +110,27 @@ class Settled {
     }
   }
 
+  /// One of the service's targets fell ill, which can be the cause.
+  bool was_ill(const domain::Rollout& rollout) const {
+    return watch_.was_disturbed(rollout.service) && says(rollout, "is not healthy");
+  }
+
   /// Each ends in a phase that what happened explains.
   void check_end(const domain::Rollout& rollout) {
     if (!domain::is_final(rollout.phase)) return watch_.broken(named(rollout) + " did not end");
     const auto phase = named(rollout) + " ended as " + domain::to_string(rollout.phase) + ": " + rollout.reason;
     switch (rollout.phase) {
       case Phase::needs_operator:
-        if (!says(rollout, "permanent") && !(state_lost_ && says(rollout, "of this installation")))
+        if (!says(rollout, "permanent") && !(state_lost_ && says(rollout, "of this installation")) &&
+            !(was_ill(rollout) && says(rollout, "undoing \"stop\" failed")))
           watch_.broken(phase + " (without a permanent failure)");
         break;
       case Phase::rolled_back: {
-        const bool ill = watch_.was_disturbed(rollout.service) && says(rollout, "is not healthy");
         const bool pruned = !stage_.images_removed_by_hand.empty() &&
                             (says(rollout, "No such image") || says(rollout, "was removed by hand"));
         const bool bad = stage_.fate(rollout.commit) != Fate::good;
-        if (!bad && !ill && !pruned && !says(rollout, "injected")) watch_.broken(phase + " (without a cause)");
+        if (!bad && !was_ill(rollout) && !pruned && !says(rollout, "injected"))
+          watch_.broken(phase + " (without a cause)");
         break;
       }
       case Phase::superseded: {
@@ -236,7 +242,8 @@ class Settled {
                std::find(image.tags.begin(), image.tags.end(), revision.image) != image.tags.end() ||
                std::find(image.digests.begin(), image.digests.end(), revision.image) != image.digests.end();
       });
-      if (!there && stage_.images_removed_by_hand.empty())
+      // A state that was put back may hold what was pruned since.
+      if (!there && stage_.images_removed_by_hand.empty() && !state_lost_)
         watch_.broken("the image of " + revision.name + ", which is kept for rollback, is gone");
     }
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <stdexcept>
 
 #include "agent/domain/labels.hpp"
@@ -50,7 +51,11 @@ void Stage::add_services() {
     auto service = tests::service_named(names[static_cast<std::size_t>(i)]);
     if (i > 0 && random_.chance(500)) service.depends_on = {names[static_cast<std::size_t>(random_.between(0, i - 1))]};
     service.replicas = random_.chance(600) ? 1 : random_.between(2, 3);
-    service.strategy = random_.chance(500) ? domain::StrategyKind::rolling : domain::StrategyKind::blue_green;
+    constexpr std::array strategies{domain::StrategyKind::rolling, domain::StrategyKind::rolling,
+                                    domain::StrategyKind::blue_green, domain::StrategyKind::recreate};
+    service.strategy = strategies[random_.below(strategies.size())];
+    service.max_surge = random_.between(0, 2);
+    service.max_unavailable = random_.between(service.max_surge == 0 ? 1 : 0, 1);
     service.retain = random_.between(1, 3);
     service.drain = seconds(random_.between(1, 30));
     if (random_.chance(300)) service.supersede = domain::Supersede::queued;

@@ -1,12 +1,27 @@
 #include "tests/sim/watch.hpp"
 
 #include <algorithm>
+#include <limits>
+#include <nlohmann/json.hpp>
 
 namespace deploy::sim {
 
 namespace {
 
 const std::set<std::string> changing{"create", "start", "stop", "signal", "remove", "exec", "connect", "disconnect"};
+
+/// How many healthy targets its strategy may take out of traffic.
+int may_miss(const domain::Service& config) {
+  switch (config.strategy) {
+    case domain::StrategyKind::rolling:
+      return config.max_unavailable;
+    case domain::StrategyKind::blue_green:
+      return 0;
+    case domain::StrategyKind::recreate:
+      break;
+  }
+  return std::numeric_limits<int>::max();
+}
 
 }  // namespace
 
@@ -45,6 +60,21 @@ int Watch::healthy_routed(const std::string& service) const {
     if (container != nullptr && stage_.healthy(*container) && proved_.contains(container->container.id)) ++count;
   }
   return count;
+}
+
+std::set<std::string> Watch::routed_containers(const std::string& service) const {
+  std::set<std::string> ids;
+  for (const auto& target : stage_.world.proxy.targets(service)) {
+    if (const auto* container = stage_.at_address(target.address)) ids.insert(container->container.id);
+  }
+  return ids;
+}
+
+/// When the rollout began that is under way.
+bool Watch::had_traffic(const std::string& service, const std::string& container_id) const {
+  return std::any_of(under_way_.begin(), under_way_.end(), [&](const auto& item) {
+    return item.second.service == service && item.second.routed_before.contains(container_id);
+  });
 }
 
 bool Watch::doubted(const std::string& service) const {
@@ -130,7 +160,9 @@ void Watch::after_apply(const std::vector<ports::Route>& old_routes) {
       now_routed.insert(container->container.id);
       stage_.route(container->container.id);
       // Who has the traffic keeps it while it is started again: somebody else was not there to take it.
-      if (!routed_before.contains(target.address) && !proved_.contains(container->container.id)) {
+      const bool is_new =
+          !routed_before.contains(target.address) && !had_traffic(route.service, container->container.id);
+      if (is_new && !proved_.contains(container->container.id)) {
         broken("requests of " + route.service + " go to " + container->container.name +
                ", which was not proved healthy");
       }
@@ -148,7 +180,7 @@ void Watch::after_apply(const std::vector<ports::Route>& old_routes) {
 
 void Watch::check_enough_healthy(const std::string& after) {
   for (const auto& [id, rollout] : under_way_) {
-    const int wanted = std::min(rollout.healthy_before, stage_.least_replicas(rollout.service));
+    const int wanted = std::min(rollout.healthy_before, stage_.least_replicas(rollout.service)) - rollout.may_miss;
     const int now = healthy_routed(rollout.service);
     if (now >= wanted || rollout.disturbed) continue;
     broken("after a " + after + " " + rollout.service + " has " + std::to_string(now) +
@@ -205,7 +237,9 @@ void Watch::after_commit(tests::Agent& agent) {
     const auto last = agent.journal.rollouts.last_ended(rollout.service);
     const bool half_done = last && last->phase == domain::Phase::needs_operator;
     const bool unknown = rollout.started != agent.journal.now() || half_done || doubted(rollout.service);
-    under_way_[id] = {rollout.service, std::min(healthy_routed(rollout.service), routed), unknown};
+    const auto config = domain::service_from_json(nlohmann::json::parse(rollout.config));
+    under_way_[id] = {rollout.service, std::min(healthy_routed(rollout.service), routed), may_miss(config),
+                      routed_containers(rollout.service), unknown};
   }
   for (auto next = under_way_.begin(); next != under_way_.end();) {
     const auto id = next->first;

@@ -53,12 +53,16 @@ class Watch {
   struct UnderWay {
     std::string service;
     int healthy_before;
+    int may_miss;                         // of those, while it is under way
+    std::set<std::string> routed_before;  // ids of containers: undo gives them their traffic back, however they are
     bool disturbed = false;
   };
 
   const Stage::Record* find(const std::string& id_or_name) const;
   std::optional<std::string> routed_for(const Stage::Record& container) const;
   int healthy_routed(const std::string& service) const;
+  std::set<std::string> routed_containers(const std::string& service) const;
+  bool had_traffic(const std::string& service, const std::string& container_id) const;
   bool doubted(const std::string& service) const;
   void check_leaving(const std::string& kind, const Stage::Record& container);
   void check_enough_healthy(const std::string& after);
