@@ -137,6 +137,12 @@ std::optional<std::string> json_text(const Value& value) {
 void read_expect(const Value& value, domain::HealthCheck& health) {
   Fields fields(value);
   fields.integer("status", 100, 599, health.expect_status);
+  if (auto headers = fields.find("headers")) {
+    for (const auto& entry : headers->entries()) {
+      if (auto text = entry.value.filled_text()) health.expect_headers[entry.key] = std::move(*text);
+    }
+  }
+  fields.text("body", health.expect_body);
   if (auto members = fields.find("json")) {
     for (const auto& entry : members->entries()) {
       try {
@@ -166,15 +172,29 @@ void read_health(const Value& value, bool has_proxy, domain::Service& service) {
     auto path = http->filled_text();
     if (path && check_url_path(*http, *path)) health.http = std::move(*path);
   }
-  for (const auto* key : {"port", "expect", "timeout"}) {
+  for (const auto* key : {"port", "expect"}) {
     auto field = fields.find(key);
-    if (field && !http) field->error("needs `health.http`", "without it the image's own HEALTHCHECK is asked");
+    if (field && !http) field->error("needs `health.http`", "without it nothing is asked over HTTP");
   }
   fields.integer("port", 1, 65535, health.port);
+  auto tcp = fields.find("tcp");
+  health.tcp = tcp.has_value();
+  fields.integer("tcp", 1, 65535, health.port);
+  auto exec = fields.find("exec");
+  fields.texts("exec", health.exec);
+  if (exec && exec->is_list() && exec->items().empty()) exec->error("names no command", "e.g. [pg_isready, -U, app]");
+  if (http && tcp) tcp->error("and `health.http` are two checks of one target", "keep the one that says more");
+  if (exec && (http || tcp))
+    exec->error("and another check are two checks of one target", "keep the one that says more");
+  if (auto timeout = fields.find("timeout"); timeout && !http && !tcp && !exec) {
+    timeout->error("needs `http`, `tcp` or `exec`", "without them the image's own HEALTHCHECK is asked");
+  }
   if (auto expect = fields.find("expect")) read_expect(*expect, health);
   fields.duration("interval", milliseconds(10), hour, health.interval);
   fields.duration("timeout", milliseconds(10), hour, health.timeout);
   fields.integer("successes", 1, 1000, health.successes);
+  fields.duration("start_after", milliseconds(0), hour, health.start_after);
+  fields.duration("min_healthy", milliseconds(0), hour, health.min_healthy);
   fields.duration("deadline", milliseconds(10), day, health.deadline);
   fields.finish();
   if (health.port == 0) health.port = service.proxy.port;

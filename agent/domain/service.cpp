@@ -46,9 +46,17 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(GitSource, url, ssh_key, ssh_kno
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ContainerSettings, environment, command, entrypoint, user, working_dir,
                                                 volumes, extra_hosts, tmpfs, restart, log_driver, log_options, labels,
                                                 memory_bytes, cpus, init, stop_signal, stop_grace_period)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HealthCheck, http, port, expect_status, expect_json, interval, timeout,
-                                                successes, deadline)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HealthCheck, http, tcp, exec, port, expect_status, expect_headers,
+                                                expect_json, expect_body, start_after, interval, timeout, successes,
+                                                min_healthy, deadline)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ProxySettings, upstream, port, server_parameters, directives)
+
+HealthCheck asked_once(HealthCheck check) {
+  check.successes = 1;
+  check.start_after = check.min_healthy = std::chrono::milliseconds{0};
+  check.deadline = check.timeout;
+  return check;
+}
 
 nlohmann::json to_json_value(const Service& service) {
   nlohmann::json value{{"name", service.name},

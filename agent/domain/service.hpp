@@ -62,18 +62,28 @@ struct ContainerSettings {
   bool operator==(const ContainerSettings&) const = default;
 };
 
-/// When is a target healthy? By HTTP if `http` is set, else by the image's HEALTHCHECK.
+/// When is a target healthy? Asked over HTTP, over TCP or by a command, whichever is set; else by the image's
+/// HEALTHCHECK.
 struct HealthCheck {
-  std::string http;        // path of a GET request; empty: Docker's HEALTHCHECK
-  std::uint16_t port = 0;  // the service's port if 0 in the file
+  std::string http;               // path of a GET request
+  bool tcp = false;               // the port accepts a connection
+  std::vector<std::string> exec;  // run in the container: exits with 0
+  std::uint16_t port = 0;         // of http and tcp; the service's port if 0 in the file
   int expect_status = 200;
-  std::map<std::string, std::string> expect_json;  // JSON pointer (RFC 6901) -> JSON text of the wanted value
+  std::map<std::string, std::string> expect_headers;  // name -> wanted value
+  std::map<std::string, std::string> expect_json;     // JSON pointer (RFC 6901) -> JSON text of the wanted value
+  std::string expect_body;                            // a part of the body
+  std::chrono::milliseconds start_after{0};           // before the first probe
   std::chrono::milliseconds interval{1000};
   std::chrono::milliseconds timeout{5000};
   int successes = 1;
+  std::chrono::milliseconds min_healthy{0};  // how long it must stay healthy after that
   std::chrono::milliseconds deadline{120000};
   bool operator==(const HealthCheck&) const = default;
 };
+
+/// The same check as a single question: is it healthy now?
+HealthCheck asked_once(HealthCheck check);
 
 /// How traffic reaches the service. `port` is the port inside the container; 0: the service takes no traffic.
 struct ProxySettings {

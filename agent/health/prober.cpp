@@ -3,12 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <memory>
 #include <utility>
 
 #include "agent/base/error.hpp"
 #include "agent/base/text.hpp"
-#include "agent/http/client.hpp"
+#include "agent/health/probes.hpp"
 
 namespace deploy::health {
 
@@ -16,51 +15,10 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr std::size_t body_bytes_max = 64 * 1024;
 constexpr int exit_code_killed = 137;
 
-/// One GET; what is beyond 64 KiB of the body is read and dropped.
-Task<http::Response> get(ports::Endpoint endpoint, std::string path, milliseconds timeout) {
-  http::Client client(http::tcp_connector(endpoint.address, endpoint.port));
-  http::Request request;
-  request.target = std::move(path);
-  request.headers["Host"] = endpoint.address;
-  request.headers["User-Agent"] = "deployctl-health";
-  auto body = std::make_shared<std::string>();
-  http::OnPart keep = [body](std::string_view part) {
-    body->append(part.substr(0, body_bytes_max - std::min(body_bytes_max, body->size())));
-  };
-  auto call = client.stream(std::move(request), std::move(keep), timeout);
-  auto response = co_await with_deadline(std::move(call), timeout, "the answer");
-  if (response.body.empty()) response.body = std::move(*body);
-  co_return response;
-}
-
-Answer failure(const domain::HealthCheck& check, ports::Endpoint endpoint, milliseconds timeout, const Error& error) {
-  const std::string what = fmt::format("GET {} on port {}", check.http, endpoint.port);
-  Answer answer;
-  if (error.kind() == ErrorKind::timed_out) {
-    answer.cut_short = true;
-    answer.text = fmt::format("{} was not answered within {}", what, seconds_text(timeout));
-  } else if (error.message().find("Connection refused") != std::string::npos) {
-    answer.text = fmt::format(
-        "{}: connection refused: nothing listens on port {} of the container's network address; does the "
-        "app use another port, or 127.0.0.1 in place of 0.0.0.0?",
-        what, endpoint.port);
-  } else {
-    answer.text = fmt::format("{} failed: {}", what, error.message());
-  }
-  return answer;
-}
-
-Task<Answer> probe(ports::Endpoint endpoint, domain::HealthCheck check, milliseconds timeout) {
-  try {
-    const auto response = co_await get(endpoint, check.http, timeout);
-    co_return judge_response(check, endpoint.port, response);
-  } catch (const Error& error) {
-    if (error.kind() == ErrorKind::cancelled) throw;
-    co_return failure(check, endpoint, timeout, error);
-  }
+bool asks_the_engine(const domain::HealthCheck& check) {
+  return check.http.empty() && !check.tcp && check.exec.empty();
 }
 
 }  // namespace
@@ -81,15 +39,10 @@ std::optional<std::string> end_of(const std::optional<ports::Container>& contain
   return std::nullopt;
 }
 
-Answer judge_healthcheck(const ports::Container& container) {
-  Answer answer{container.health == "healthy", "the image's HEALTHCHECK says " + container.health};
-  if (!answer.good && !container.health_output.empty()) answer.text += ": " + excerpt(container.health_output);
-  return answer;
-}
-
 Task<ports::Verdict> Prober::prove(std::string container_id, ports::Endpoint endpoint, domain::HealthCheck check,
                                    std::function<void(std::string_view)> on_note) {
   if (check.port != 0) endpoint.port = check.port;
+  if (check.start_after > milliseconds{0}) co_await clock_.sleep_for(check.start_after);
   const auto start = clock_.steady_now();
   Judge judge(check, start);
   std::optional<int> restarts;
@@ -111,20 +64,19 @@ Task<ports::Verdict> Prober::prove(std::string container_id, ports::Endpoint end
       const auto age = std::chrono::duration_cast<milliseconds>(clock_.steady_now() - start);
       ports::Verdict ended{false, end_of(container, restarts.value_or(0), age).value_or("")};
       if (!ended.reason.empty()) co_return ended;
-      if (check.http.empty() && container->health == "none") {
+      if (asks_the_engine(check) && container->health == "none") {
         ended.reason =
             "the image has no HEALTHCHECK, so nothing tells whether it is healthy; set health.http to a path that "
             "answers 200 once the app is ready";
         co_return ended;
       }
+      if (asks_the_engine(check)) answer = judge_healthcheck(*container);
     }
-    if (!check.http.empty()) {
-      const auto timeout = std::max(milliseconds{1}, std::min(check.timeout, judge.left(clock_.steady_now())));
-      answer = co_await probe(endpoint, check, timeout);
+    if (!asks_the_engine(check)) {
+      const auto timeout = judge.patience(clock_.steady_now());
+      answer = co_await probe(container_id, endpoint, check, timeout);
       // What the deadline cut short says less than the answer before it.
       if (timeout < check.timeout && answer.cut_short && !last_note.empty()) answer.text = last_note;
-    } else if (engine_answers) {
-      answer = judge_healthcheck(*container);
     }
     if (on_note && answer.text != last_note) on_note(answer.text);
     last_note = answer.text;
@@ -132,6 +84,20 @@ Task<ports::Verdict> Prober::prove(std::string container_id, ports::Endpoint end
     if (verdict) co_return *verdict;
     co_await clock_.sleep_for(judge.next_wait(clock_.steady_now()));
   }
+}
+
+Task<Answer> Prober::probe(std::string container_id, ports::Endpoint endpoint, domain::HealthCheck check,
+                           milliseconds timeout) {
+  if (!check.http.empty()) co_return co_await probe_http(endpoint, check, timeout);
+  if (check.tcp) co_return co_await probe_tcp(endpoint, timeout);
+  Answer answer;
+  try {
+    answer = co_await probe_exec(engine_, container_id, check.exec, timeout);
+  } catch (const Error& error) {
+    if (!error.transient()) throw;
+    answer.text = error.message();
+  }
+  co_return answer;
 }
 
 }  // namespace deploy::health

@@ -1,5 +1,6 @@
-// Probes a target from here: over HTTP at its fixed address, or by the HEALTHCHECK that the engine runs; and watches
-// whether its container still lives. One proof is one coroutine; many may run at once on one thread.
+// Probes a target until there is a verdict: over HTTP or TCP at its fixed address, by a command in its container, or by
+// the HEALTHCHECK that the engine runs; and watches whether its container still lives. One proof is one coroutine; many
+// may run at once on one thread.
 #pragma once
 
 #include <functional>
@@ -19,9 +20,6 @@ namespace deploy::health {
 std::optional<std::string> end_of(const std::optional<ports::Container>& container, int restarts,
                                   std::chrono::milliseconds age);
 
-/// What the engine's HEALTHCHECK says.
-Answer judge_healthcheck(const ports::Container& container);
-
 class Prober final : public ports::HealthProber {
  public:
   Prober(ports::ContainerEngine& engine, ports::Clock& clock) : engine_(engine), clock_(clock) {}
@@ -30,6 +28,9 @@ class Prober final : public ports::HealthProber {
                              std::function<void(std::string_view)> on_note) override;
 
  private:
+  Task<Answer> probe(std::string container_id, ports::Endpoint endpoint, domain::HealthCheck check,
+                     std::chrono::milliseconds timeout);
+
   ports::ContainerEngine& engine_;
   ports::Clock& clock_;
 };

@@ -15,6 +15,15 @@ using std::chrono::milliseconds;
 constexpr milliseconds first_step{50};
 constexpr std::size_t excerpt_bytes_max = 200;
 
+/// Why the headers are not what is expected; empty where they are.
+std::string header_objection(const domain::HealthCheck& check, const http::Response& response) {
+  for (const auto& [name, wanted] : check.expect_headers) {
+    const auto& found = response.header(name);
+    if (found != wanted) return fmt::format("but the header {} is \"{}\" and not \"{}\"", name, found, wanted);
+  }
+  return "";
+}
+
 /// Why the body is not what is expected; empty where it is.
 std::string json_objection(const domain::HealthCheck& check, const std::string& text) {
   const auto body = json::parse(text, nullptr, false);
@@ -65,35 +74,49 @@ Answer judge_response(const domain::HealthCheck& check, std::uint16_t port, cons
     }
     return answer;
   }
-  if (!check.expect_json.empty()) {
-    const std::string objection = json_objection(check, response.body);
-    if (!objection.empty()) {
-      answer.text += ", " + objection;
-      return answer;
-    }
+  auto objection = header_objection(check, response);
+  if (objection.empty() && response.body.find(check.expect_body) == std::string::npos) {
+    objection = fmt::format("but \"{}\" is not in the body: {}", check.expect_body, excerpt(response.body));
   }
-  answer.good = true;
+  if (objection.empty() && !check.expect_json.empty()) objection = json_objection(check, response.body);
+  if (!objection.empty()) answer.text += ", " + objection;
+  answer.good = objection.empty();
   return answer;
 }
 
 Judge::Judge(const domain::HealthCheck& check, Time start)
     : interval_(check.interval),
+      timeout_(check.timeout),
       deadline_(check.deadline),
+      min_healthy_(check.min_healthy),
       end_(start + check.deadline),
       successes_wanted_(std::max(check.successes, 1)),
       step_(std::min(first_step, check.interval)) {}
 
 std::optional<ports::Verdict> Judge::heard(const Answer& answer, Time now) {
+  if (healthy_since_ && !answer.good) {
+    const auto held = std::chrono::duration_cast<milliseconds>(now - *healthy_since_);
+    return ports::Verdict{false, fmt::format("healthy for {} only, not for {}: {}", seconds_text(held),
+                                             seconds_text(min_healthy_), answer.text)};
+  }
   successes_ = answer.good ? successes_ + 1 : 0;
-  if (successes_ >= successes_wanted_) {
-    ports::Verdict verdict{true, answer.text};
-    return verdict;
+  if (successes_ >= successes_wanted_ && !healthy_since_) {
+    healthy_since_ = now;
+    end_ = now + min_healthy_;
   }
   if (left(now) > milliseconds{0}) return std::nullopt;
+  return healthy_since_ ? ports::Verdict{true, answer.text} : too_late(answer);
+}
+
+ports::Verdict Judge::too_late(const Answer& answer) const {
   std::string last = answer.text;
   if (answer.good) last += fmt::format(" ({} of {} successes)", successes_, successes_wanted_);
-  ports::Verdict verdict{false, fmt::format("not healthy within {}: {}", seconds_text(deadline_), last)};
-  return verdict;
+  return {false, fmt::format("not healthy within {}: {}", seconds_text(deadline_), last)};
+}
+
+milliseconds Judge::patience(Time now) const {
+  // At the end of `min_healthy` a slow answer is as good as ever.
+  return healthy_since_ ? timeout_ : std::max(milliseconds{1}, std::min(timeout_, left(now)));
 }
 
 milliseconds Judge::next_wait(Time now) {

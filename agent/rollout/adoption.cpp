@@ -122,9 +122,7 @@ const domain::Service* Adoption::configured(const std::string& service) const {
 Task<bool> Adoption::healthy(Stranger stranger) {
   const auto* service = configured(stranger.service);
   if (service == nullptr || !runs(stranger.container)) co_return false;
-  auto check = service->health;
-  check.successes = 1;
-  check.deadline = check.timeout;
+  auto check = domain::asked_once(service->health);
   const ports::Endpoint endpoint{stranger.address, check.port};
   const auto quiet = [](std::string_view) {};
   const auto verdict = co_await prober_.prove(stranger.container.id, endpoint, check, quiet);

@@ -206,8 +206,7 @@ Task<bool> Reconciler::runs(domain::Target target, std::optional<domain::Service
 }
 
 Task<bool> Reconciler::healthy(domain::Target target, domain::HealthCheck check) {
-  check.successes = 1;
-  check.deadline = check.timeout;
+  check = domain::asked_once(std::move(check));
   const ports::Endpoint endpoint{target.address, check.port};
   const auto quiet = [](std::string_view) {};
   const auto verdict = co_await prober_.prove(target.container_id, endpoint, check, quiet);

@@ -16,6 +16,10 @@ using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
+std::chrono::milliseconds longest_proof(const domain::HealthCheck& check) {
+  return check.start_after + check.deadline + check.min_healthy;
+}
+
 /// No step goes on for ever. Effects have deadlines of their own and better messages; this is the last one.
 std::chrono::milliseconds deadline_of(const domain::Service& service, const domain::Step& step) {
   const auto containers = std::max<long>(1, static_cast<long>(step.targets.size()));
@@ -40,7 +44,8 @@ std::chrono::milliseconds deadline_of(const domain::Service& service, const doma
     case StepKind::probe:
     case StepKind::stop:
       // Undoing a stop starts and probes; undoing a start drains and stops.
-      return (service.health.deadline + service.drain + service.container.stop_grace_period + minutes(1)) * containers;
+      return (longest_proof(service.health) + service.drain + service.container.stop_grace_period + minutes(1)) *
+             containers;
   }
   return minutes(5);
 }

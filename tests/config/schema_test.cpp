@@ -128,6 +128,21 @@ TEST_CASE("a rolling update may let targets go before there are new ones") {
   CHECK(read_service(begin + "strategy: recreate\n").strategy == domain::StrategyKind::recreate);
 }
 
+TEST_CASE("a health check asks over TCP or by a command, too") {
+  const std::string begin = "service: web\non: manual\nsource: { image: web }\nproxy: { port: 80 }\n";
+  const auto tcp = read_service(begin + "health: { tcp: 5432, timeout: 1s, start_after: 2s }\n").health;
+  CHECK(tcp.tcp);
+  CHECK(tcp.port == 5432);
+  CHECK(tcp.start_after == 2s);
+  const auto exec = read_service(begin + "health: { exec: [pg_isready, -U, app], min_healthy: 5s }\n").health;
+  CHECK(exec.exec == std::vector<std::string>{"pg_isready", "-U", "app"});
+  CHECK(exec.min_healthy == 5s);
+  const auto http =
+      read_service(begin + "health: { http: /, expect: { headers: { X-App: web }, body: Welcome } }\n").health;
+  CHECK(http.expect_headers == std::map<std::string, std::string>{{"X-App", "web"}});
+  CHECK(http.expect_body == "Welcome");
+}
+
 TEST_CASE("health: docker and a health map without http both mean the image's HEALTHCHECK") {
   const std::string begin = "service: web\non: manual\nsource: { image: web }\nproxy: { port: 80 }\n";
   CHECK(read_service(begin + "health: docker\n").health.http == "");
@@ -219,6 +234,21 @@ TEST_CASE("single errors of a service file") {
        "  source: { image: \"a b\" }\n"
        "                   ^\n"
        "  hint: e.g. owner/name:{sha}\n"},
+      {"source: { image: a }\nhealth: { http: /, port: 80, tcp: 80 }\n",
+       "s.yaml:4:35: error: `health.tcp` and `health.http` are two checks of one target\n"
+       "  health: { http: /, port: 80, tcp: 80 }\n"
+       "                                    ^\n"
+       "  hint: keep the one that says more\n"},
+      {"source: { image: a }\nhealth: { exec: [] }\n",
+       "s.yaml:4:17: error: `health.exec` names no command\n"
+       "  health: { exec: [] }\n"
+       "                  ^\n"
+       "  hint: e.g. [pg_isready, -U, app]\n"},
+      {"source: { image: a }\nhealth: { timeout: 1s }\n",
+       "s.yaml:4:20: error: `health.timeout` needs `http`, `tcp` or `exec`\n"
+       "  health: { timeout: 1s }\n"
+       "                     ^\n"
+       "  hint: without them the image's own HEALTHCHECK is asked\n"},
       {"source: { image: a }\nmax_surge: 0\n",
        "s.yaml:4:12: error: `max_surge` and `max_unavailable` cannot both be 0\n"
        "  max_surge: 0\n"
@@ -237,7 +267,7 @@ TEST_CASE("single errors of a service file") {
        "s.yaml:4:17: error: `health.port` needs `health.http`\n"
        "  health: { port: 80, deadline: 1s }\n"
        "                  ^\n"
-       "  hint: without it the image's own HEALTHCHECK is asked\n"},
+       "  hint: without it nothing is asked over HTTP\n"},
       {"source: { image: a }\nhealth: { http: \"/a\\nb\", port: 80 }\n",
        "s.yaml:4:17: error: `health.http` must be a path without blanks, line breaks, `#`, `;`, `{` and `}`\n"
        "  health: { http: \"/a\\nb\", port: 80 }\n"

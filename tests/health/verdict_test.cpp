@@ -37,6 +37,24 @@ TEST_CASE("a redirect is not followed, and the answer says so") {
         "GET / on port 80 answered 302 (a redirect to /login, which is not followed)");
 }
 
+TEST_CASE("headers and a part of the body can be expected") {
+  http::Response response;
+  response.status = 200;
+  response.headers["X-App"] = "web";
+  response.body = "<title>Welcome</title>";
+  domain::HealthCheck check;
+  check.http = "/";
+  check.expect_headers = {{"x-app", "web"}};
+  check.expect_body = "Welcome";
+  CHECK(judge_response(check, 80, response).good);
+  check.expect_body = "Hello";
+  CHECK(judge_response(check, 80, response).text ==
+        "GET / on port 80 answered 200, but \"Hello\" is not in the body: \"<title>Welcome</title>\"");
+  check.expect_headers = {{"x-app", "api"}};
+  CHECK(judge_response(check, 80, response).text ==
+        "GET / on port 80 answered 200, but the header x-app is \"web\" and not \"api\"");
+}
+
 TEST_CASE("values of the body are compared as JSON") {
   domain::HealthCheck check;
   check.expect_json = {{"/status", "\"UP\""}, {"/checks/0/ok", "true"}, {"/a~1b", "1"}};
