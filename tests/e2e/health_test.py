@@ -14,7 +14,7 @@ BACKEND = {
     "proxy": {"upstream": "backend", "port": 8080},
     "container": {"environment": {"AI_SERVER_URL": "http://llm:8000"}},
 }
-TIMES = {"interval": "100ms", "deadline": "3s"}
+TIMES = {"interval": "100ms", "deadline": "6s"}
 
 
 class Health(unittest.TestCase):
@@ -33,7 +33,7 @@ class Health(unittest.TestCase):
         status, reason = self.rollout({"tcp": 9999})
         self.assertEqual(status, 1)
         self.assertRegex(
-            reason, r"^backend-\S+ is not healthy: not healthy within 3 s: a connection to port 9999: connection refused: nothing listens on "
+            reason, r"^backend-\S+ is not healthy: not healthy within 6 s: a connection to port 9999: connection refused: nothing listens on "
                     r"port 9999 of the container's network address; does the app use another port, or 127\.0\.0\.1 in place of 0\.0\.0\.0\?$")
 
     def test_a_command_that_works(self):
@@ -42,7 +42,7 @@ class Health(unittest.TestCase):
     def test_a_command_that_does_not(self):
         status, reason = self.rollout({"exec": ["node", "-e", "console.log('db is down'); process.exit(4)"]})
         self.assertEqual(status, 1)
-        self.assertRegex(reason, r'^backend-\S+ is not healthy: not healthy within 3 s: node exited with 4: "db is down"$')
+        self.assertRegex(reason, r'^backend-\S+ is not healthy: not healthy within 6 s: node exited with 4: "db is down"$')
 
 
 if __name__ == "__main__":
