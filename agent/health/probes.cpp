@@ -65,7 +65,8 @@ Task<Answer> probe_http(ports::Endpoint endpoint, domain::HealthCheck check, mil
 Task<Answer> probe_tcp(ports::Endpoint endpoint, milliseconds timeout) {
   const auto what = fmt::format("a connection to port {}", endpoint.port);
   try {
-    auto open = http::tcp_connector(endpoint.address, endpoint.port).open();
+    const auto connector = http::tcp_connector(endpoint.address, endpoint.port);  // outlives what it opens
+    auto open = connector.open();
     co_await with_deadline(std::move(open), timeout, "the connection");
     Answer answer{true, what + " was accepted"};
     co_return answer;

@@ -256,7 +256,9 @@ Task<Outcome> StepEffects::undo_start(Work& work, domain::Step step) {
 Task<Outcome> StepEffects::undo_stop(Work& work, domain::Step step) {
   for (const auto& target : load(step.targets)) {
     co_await engine_.start(target.container_id);
-    co_await prove_healthy(work, target, service_of(work, target).health);
+    auto check = service_of(work, target).health;
+    check.min_healthy = std::chrono::milliseconds{0};  // it was trusted before, and its clients wait
+    co_await prove_healthy(work, target, std::move(check));
   }
   co_return Outcome{};
 }

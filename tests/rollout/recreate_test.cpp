@@ -54,9 +54,11 @@ TEST_CASE("recreate never runs two versions at once, and says for how long nobod
         "one is healthy");
 }
 
-TEST_CASE("recreate to a version that is not healthy starts the old one again, with its traffic") {
+TEST_CASE(
+    "recreate to a version that is not healthy starts the old one again, with its traffic as soon as it answers") {
   World world;
   world.services = {recreated()};
+  world.services[0].health.min_healthy = std::chrono::seconds(10);
   Agent agent(world);
   agent.push({"backend"}, 'a');
   agent.work();
@@ -70,6 +72,10 @@ TEST_CASE("recreate to a version that is not healthy starts the old one again, w
   CHECK(routed_container(world, "backend") == first);
   CHECK(world.engine.names() == std::vector{first});
   CHECK(world.engine.at(first).container.state == "running");
+  CHECK(world.prober.probes.at(0).check.min_healthy == std::chrono::seconds(10));
+  const auto again = world.prober.probes.at(2);
+  CHECK(again.endpoint.address == "10.2.0.10");
+  CHECK(again.check.min_healthy == std::chrono::seconds(0));
 }
 
 TEST_CASE("a target that was stopped for a recreate and could not be put back gets traffic once it is healthy") {
