@@ -79,16 +79,22 @@ Task<T> with_deadline(Task<T> work, std::chrono::milliseconds deadline, std::str
   }
 }
 
-/// Runs a blocking function on the pool; the coroutine goes on where it was.
+/// Runs a blocking function on the pool; the coroutine goes on where it was. A cancellation waits until the function
+/// has ended.
 template <class F>
 auto offload(asio::thread_pool& pool, F function) -> Task<std::invoke_result_t<F>> {
   using Result = std::invoke_result_t<F>;
   auto body = [](F call) -> Task<Result> { co_return call(); };
+  // Without a slot: Asio 1.26 would emit the cancellation on a thread of the pool, at a signal that is gone by then if
+  // the function has just ended.
+  constexpr auto not_cancelled = [] {
+    return asio::bind_cancellation_slot(asio::cancellation_slot(), asio::use_awaitable);
+  };
   if constexpr (std::is_void_v<Result>) {
-    co_await asio::co_spawn(pool, body(std::move(function)), asio::use_awaitable);
+    co_await asio::co_spawn(pool, body(std::move(function)), not_cancelled());
   } else {
     // The wrapper lets Result be a type without a default constructor.
-    co_return *co_await asio::co_spawn(pool, detail::as_optional(body(std::move(function))), asio::use_awaitable);
+    co_return *co_await asio::co_spawn(pool, detail::as_optional(body(std::move(function))), not_cancelled());
   }
 }
 

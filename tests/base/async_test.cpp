@@ -3,6 +3,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <catch2/catch_all.hpp>
+#include <future>
 #include <thread>
 
 #include "agent/base/error.hpp"
@@ -62,6 +63,33 @@ TEST_CASE("a deadline that passes says what took too long") {
     }
     CHECK(message == "the answer took longer than 0.001 s");
   }());
+}
+
+TEST_CASE("an offload that is cancelled when its function has just ended leaves nothing for the pool to do") {
+  asio::io_context context;
+  asio::thread_pool threads(1);
+  asio::cancellation_signal stop;
+  int calls = 0;
+  bool ended = false;
+  asio::co_spawn(context, offload(threads, [&calls] { ++calls; }),
+                 asio::bind_cancellation_slot(stop.slot(), [&ended](std::exception_ptr) { ended = true; }));
+  context.poll();
+  // What the pool has to do for it is done; this thread has not heard of it yet.
+  for (int i = 0; i < 3; ++i) {
+    std::promise<void> idle;
+    asio::post(threads, [&idle] { idle.set_value(); });
+    idle.get_future().wait();
+  }
+  std::promise<void> go_on;
+  asio::post(threads, [&go_on] { go_on.get_future().wait(); });
+  stop.emit(asio::cancellation_type::terminal);
+  context.restart();
+  context.run();
+  CHECK(ended);
+  CHECK(calls == 1);
+  // A sanitizer sees what comes now, if it touches what has just ended.
+  go_on.set_value();
+  threads.join();
 }
 
 TEST_CASE("offload runs on another thread and comes back") {
