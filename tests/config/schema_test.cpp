@@ -239,6 +239,11 @@ TEST_CASE("single errors of a service file") {
        "  health: { http: /, port: 80, tcp: 80 }\n"
        "                                    ^\n"
        "  hint: keep the one that says more\n"},
+      {"source: { image: a }\nhealth: { http: /, port: 80, exec: [a] }\n",
+       "s.yaml:4:36: error: `health.exec` and another check are two checks of one target\n"
+       "  health: { http: /, port: 80, exec: [a] }\n"
+       "                                     ^\n"
+       "  hint: keep the one that says more\n"},
       {"source: { image: a }\nhealth: { exec: [] }\n",
        "s.yaml:4:17: error: `health.exec` names no command\n"
        "  health: { exec: [] }\n"

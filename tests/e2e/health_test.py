@@ -6,20 +6,15 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from harness.scene import HOST, Scene  # noqa: E402
+from harness.backend import SERVICE  # noqa: E402
+from harness.scene import Scene  # noqa: E402
 
-BACKEND = {
-    "service": "backend", "on": "push", "repo": "demo/backend",
-    "source": {"git": {"url": f"file://{HOST}/git/backend.git"}}, "drain": "500ms",
-    "proxy": {"upstream": "backend", "port": 8080},
-    "container": {"environment": {"AI_SERVER_URL": "http://llm:8000"}},
-}
 TIMES = {"interval": "100ms", "deadline": "6s"}
 
 
 class Health(unittest.TestCase):
     def rollout(self, check):
-        scene = Scene(services={"backend": {**BACKEND, "health": {**TIMES, **check}}})
+        scene = Scene(services={"backend": {**SERVICE, "health": {**TIMES, **check}}})
         self.addCleanup(scene.close)
         scene.start()
         done = scene.agent.ctl("rollout", "backend")

@@ -8,16 +8,8 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+from harness.backend import SERVICE, BackendCase  # noqa: E402
 from harness.repos import release  # noqa: E402
-from harness.scene import HOST, Scene  # noqa: E402
-
-BACKEND = {
-    "service": "backend", "on": "push", "repo": "demo/backend", "strategy": "recreate",
-    "source": {"git": {"url": f"file://{HOST}/git/backend.git"}},
-    "health": {"http": "/api/health", "interval": "100ms", "timeout": "2s", "deadline": "5s"}, "drain": "500ms",
-    "proxy": {"upstream": "backend", "port": 8080},
-    "container": {"environment": {"AI_SERVER_URL": "http://llm:8000"}},
-}
 
 
 class MostRunning:
@@ -42,13 +34,8 @@ class MostRunning:
         self.thread.join()
 
 
-class Recreate(unittest.TestCase):
-    def setUp(self):
-        self.scene = Scene(services={"backend": BACKEND})
-        self.addCleanup(self.scene.close)
-        self.scene.start()
-        done = self.scene.agent.ctl("rollout", "backend")
-        self.assertEqual(done.returncode, 0, done.stderr)
+class Recreate(BackendCase):
+    settings = {**SERVICE, "strategy": "recreate"}
 
     def rollout(self, version):
         release(self.scene.repos["backend"], version)

@@ -7,26 +7,18 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from harness.scene import HOST, ROUTING, Scene  # noqa: E402
+from harness.backend import SERVICE, BackendCase  # noqa: E402
+from harness.scene import ROUTING  # noqa: E402
 from harness.wait import until  # noqa: E402
 
-BACKEND = {
-    "service": "backend", "on": "push", "repo": "demo/backend", "replicas": 2,
-    "source": {"git": {"url": f"file://{HOST}/git/backend.git"}},
-    "health": {"http": "/api/health", "interval": "100ms", "timeout": "2s", "deadline": "10s"}, "drain": "500ms",
-    "proxy": {"upstream": "backend", "port": 8080},
-    "container": {"environment": {"AI_SERVER_URL": "http://llm:8000"}},
-}
 LOOKS = 40  # seconds: the reconciler looks every half minute where nothing wakes it
 
 
-class Unhealthy(unittest.TestCase):
+class Unhealthy(BackendCase):
+    settings = {**SERVICE, "replicas": 2}
+
     def setUp(self):
-        self.scene = Scene(services={"backend": BACKEND})
-        self.addCleanup(self.scene.close)
-        self.scene.start()
-        done = self.scene.agent.ctl("rollout", "backend")
-        self.assertEqual(done.returncode, 0, done.stderr)
+        super().setUp()
         names = sorted(self.scene.own_containers())
         self.addresses = {name: self.scene.engine.address(name, ROUTING) for name in names}
         self.first, self.second = names

@@ -9,7 +9,7 @@ using namespace deploy::tests;
 
 namespace {
 
-/// How often that step says this.
+/// What the n-th step of this kind says, from 0.
 std::string detail_of(Agent& agent, domain::StepKind kind, std::size_t nth) {
   std::vector<std::string> details;
   for (const auto& step : agent.journal.rollouts.steps(agent.last().id)) {
