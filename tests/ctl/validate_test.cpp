@@ -42,7 +42,40 @@ TEST_CASE("a valid configuration is told so, without an agent") {
   CHECK(table.code == 0);
   const auto as_json = deployctl({"validate", "--config", files.agent, "-o", "json"});
   CHECK(as_json.code == 0);
-  CHECK(json::parse(as_json.out) == json{{"valid", true}, {"services", {"llm"}}, {"diagnostics", json::array()}});
+  CHECK(json::parse(as_json.out) ==
+        json{{"valid", true}, {"services", {"llm"}}, {"diagnostics", json::array()}, {"notes", json::array()}});
+}
+
+TEST_CASE("what the agent would miss on this machine is noted, and is no error") {
+  const Files files;
+  files.write("agent.yaml",
+              "network: internal\n"
+              "proxy: { nginx: { container: nginx, upstreams: /srv/nginx/upstreams } }\n"
+              "webhook: { listen: 127.0.0.1:1, secrets: [ { file: webhook-secret }, { env: NOT_SET_HERE } ] }\n");
+  files.write(
+      "deploy.d/backend.yaml",
+      "service: backend\n"
+      "on: manual\n"
+      "source: { git: { url: \"git@github.com:you/backend.git\", ssh_key: ../key, ssh_known_hosts: ../hosts } }\n"
+      "vars: [ ../.env ]\n"
+      "container: { environment: { PASSWORD: \"${PASSWORD}\" } }\n"
+      "health: { http: /health, port: 8080 }\n"
+      "proxy: { port: 8080 }\n");
+  files.write(".env", "");
+  files.write("key", "a key");
+  const auto table = deployctl({"validate", "--config", files.agent});
+  CHECK(table.code == 0);
+  CHECK(table.out == files.agent + " is valid: 2 services: backend, llm\n");
+  const std::vector<std::string> notes{
+      "the secret file " + files.path("webhook-secret") +
+          " cannot be read: No such file or directory: check the path under `webhook.secrets` and the file's "
+          "permissions",
+      "service backend: container.environment.PASSWORD needs the variable PASSWORD, which is not set in " +
+          files.path(".env") + ": set it there, or give a default with ${PASSWORD:-…}",
+      "service backend: the file " + files.path("hosts") + " cannot be read: No such file or directory"};
+  CHECK(table.err == "note: " + notes[0] + "\nnote: " + notes[1] + "\nnote: " + notes[2] + "\n");
+  const auto as_json = deployctl({"validate", "--config", files.agent, "-o", "json"});
+  CHECK(json::parse(as_json.out)["notes"] == json(notes));
 }
 
 TEST_CASE("a broken configuration shows every error and exits 2") {
