@@ -13,6 +13,19 @@ Task<std::optional<bool>> as_optional(Task<void> work) {
 }
 }  // namespace detail
 
+Task<void> all_of(std::vector<Task<void>> tasks) {
+  if (tasks.empty()) co_return;  // a group of nothing would never end
+  auto executor = co_await asio::this_coro::executor;
+  using Operation = decltype(asio::co_spawn(executor, std::move(tasks.front()), asio::deferred));
+  std::vector<Operation> operations;
+  for (auto& task : tasks) operations.push_back(asio::co_spawn(executor, std::move(task), asio::deferred));
+  auto group = asio::experimental::make_parallel_group(std::move(operations));
+  auto [order, errors] = co_await group.async_wait(asio::experimental::wait_for_one_error(), asio::use_awaitable);
+  for (const auto position : order) {
+    if (errors[position]) std::rethrow_exception(errors[position]);
+  }
+}
+
 Task<void> sleep_real(std::chrono::steady_clock::duration duration) {
   asio::steady_timer timer(co_await asio::this_coro::executor, duration);
   co_await timer.async_wait(asio::use_awaitable);

@@ -22,6 +22,7 @@
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace deploy {
 
@@ -57,6 +58,9 @@ auto first_of(Task<T> work, Limit limit) -> Task<std::optional<std::conditional_
   if (order[0] == 1 && limit_error) std::rethrow_exception(limit_error);
   co_return std::move(result);
 }
+
+/// Runs all of them at once and returns when each has ended. The first exception cancels the others and is thrown.
+Task<void> all_of(std::vector<Task<void>> tasks);
 
 /// Waits on the real clock. Code that decides about rollouts waits on ports::Clock instead.
 Task<void> sleep_real(std::chrono::steady_clock::duration duration);

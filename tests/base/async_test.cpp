@@ -54,6 +54,38 @@ TEST_CASE("first_of throws the work's own failure and not a timeout") {
   }());
 }
 
+TEST_CASE("all_of waits for each, and of nothing for nothing") {
+  run([]() -> Task<void> {
+    int ended = 0;
+    const auto work = [&ended](std::chrono::milliseconds delay) -> Task<void> {
+      co_await sleep_real(delay);
+      ++ended;
+    };
+    std::vector<Task<void>> tasks;
+    co_await all_of(std::move(tasks));
+    tasks.clear();
+    tasks.push_back(work(5ms));
+    tasks.push_back(work(0ms));
+    co_await all_of(std::move(tasks));
+    CHECK(ended == 2);
+  }());
+}
+
+TEST_CASE("all_of throws the first failure and cancels the others") {
+  run([]() -> Task<void> {
+    std::vector<Task<void>> tasks;
+    tasks.push_back(sleep_real(10s));
+    tasks.push_back(fail_at_once());
+    std::string message;
+    try {
+      co_await all_of(std::move(tasks));
+    } catch (const Error& error) {
+      message = error.message();
+    }
+    CHECK(message == "it broke");
+  }());
+}
+
 TEST_CASE("a deadline that passes says what took too long") {
   run([]() -> Task<void> {
     std::string message;
