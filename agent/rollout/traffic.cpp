@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <utility>
 
 #include "agent/base/error.hpp"
 
@@ -22,22 +23,54 @@ void give_each_upstream_once(std::vector<ports::Route>& routes) {
 }  // namespace
 
 Task<ports::SwitchReport> Traffic::route(std::string service, std::vector<domain::TargetId> targets) {
+  const auto mine = std::make_shared<Request>(Request{std::move(service), std::move(targets), std::nullopt});
+  waiting_.push_back(mine);
   const auto turn = co_await one_change_.lock();
-  co_return co_await change(std::move(service), std::move(targets));
+  if (mine->report) co_return *mine->report;
+  const auto together = co_await change_together();
+  if (together) co_return *together;
+  const Routed wanted{{mine->service, mine->targets}};
+  co_return co_await change(wanted);
+}
+
+/// All that wait, the one whose turn it is among them. nullopt: there was no other, or it did not work.
+Task<std::optional<ports::SwitchReport>> Traffic::change_together() {
+  std::vector<std::shared_ptr<Request>> requests;
+  Routed wanted;
+  const auto waiting = std::exchange(waiting_, {});
+  for (const auto& entry : waiting) {
+    auto request = entry.lock();
+    if (!request) continue;
+    wanted[request->service] = request->targets;
+    requests.push_back(std::move(request));
+  }
+  if (requests.size() < 2) co_return std::nullopt;
+  std::optional<ports::SwitchReport> report;
+  try {
+    report = co_await change(wanted);
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::cancelled || error.kind() == ErrorKind::in_doubt) throw;
+  }
+  if (!report) co_return report;
+  std::string names;
+  for (const auto& [service, targets] : wanted) names += (names.empty() ? "" : ", ") + service;
+  report->notes.push_back("one reload of Nginx for " + names);
+  for (const auto& request : requests) request->report = report;
+  co_return report;
 }
 
 Task<bool> Traffic::route_if(std::function<bool()> begin, std::string service, std::vector<domain::TargetId> targets) {
   const auto turn = co_await one_change_.lock();
   if (!begin()) co_return false;
   proved_.erase(service);  // what `begin` wrote down counts from here on, even if the change's own end is not known
-  co_await change(std::move(service), std::move(targets));
+  const Routed wanted{{service, targets}};
+  co_await change(wanted);
   co_return true;
 }
 
-Task<ports::SwitchReport> Traffic::change(std::string service, std::vector<domain::TargetId> targets) {
-  const Routed wanted{{service, targets}};
+Task<ports::SwitchReport> Traffic::change(Routed wanted) {
   auto report = co_await proxy_.apply(routes(wanted));
-  proved_[service] = targets;
+  for (const auto& [service, targets] : wanted) proved_[service] = targets;
   co_return report;
 }
 

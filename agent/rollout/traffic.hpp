@@ -5,7 +5,10 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <list>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,7 +28,9 @@ class Traffic {
       : proxy_(proxy), journal_(journal), services_(services), one_change_(executor) {}
 
   /// Routes the service's requests to these targets and to nobody else. Proved when it returns; errors as
-  /// UpstreamProxy::apply. The caller writes it down with TargetStore::set_routed, in a transaction of its own.
+  /// UpstreamProxy::apply. Those that wait for their turn together are made with one reload; where that fails, each
+  /// is made alone, so that nobody pays for another's mistake. The caller writes it down with TargetStore::set_routed,
+  /// in a transaction of its own.
   Task<ports::SwitchReport> route(std::string service, std::vector<domain::TargetId> targets);
 
   /// The same where `begin` says so once it is this change's turn; returns whether it did. It has written
@@ -48,7 +53,15 @@ class Traffic {
   /// Service -> its targets, where that differs from the database.
   using Routed = std::map<std::string, std::vector<domain::TargetId>>;
 
-  Task<ports::SwitchReport> change(std::string service, std::vector<domain::TargetId> targets);
+  /// A change that waits for its turn, or was taken along by another.
+  struct Request {
+    std::string service;
+    std::vector<domain::TargetId> targets;
+    std::optional<ports::SwitchReport> report;  // once it is made
+  };
+
+  Task<std::optional<ports::SwitchReport>> change_together();
+  Task<ports::SwitchReport> change(Routed wanted);
   std::vector<ports::Route> routes(const Routed& wanted);
   Routed switches_in_doubt();
 
@@ -59,5 +72,6 @@ class Traffic {
   /// What was proved and may not have been written down yet: another service's change must not take it back.
   Routed proved_;
 };
+  std::list<std::weak_ptr<Request>> waiting_;  // a request whose coroutine was cancelled is gone
 
 }  // namespace deploy::rollout

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "agent/base/error.hpp"
+#include "agent/ports/clock.hpp"
 #include "agent/ports/upstream_proxy.hpp"
 
 namespace deploy::tests {
@@ -35,10 +36,14 @@ class FakeProxy final : public ports::UpstreamProxy {
   std::vector<std::string> notes;
 
   Task<ports::SwitchReport> apply(std::vector<ports::Route> routes) override {
+  /// How long a change takes, where there is a clock.
+  std::chrono::milliseconds takes{0};
+  ports::Clock* clock = nullptr;
     ++apply_calls;
     reach("proxy.apply.before");
     ports::SwitchReport report;
     report.changed = live != routes;
+    if (clock != nullptr) co_await clock->sleep_for(takes);
     if (report.changed) {
       if (auto error = take(fail_before)) throw *error;
     }
