@@ -216,6 +216,7 @@ void read_proxy(const Value& value, ServiceFile& result) {
   if (auto port = fields.require("port", "the port that the app listens on inside of its container")) {
     proxy.port = static_cast<std::uint16_t>(port->integer(1, 65535).value_or(0));
     result.port = port->place();
+  fields.integer("failures", 1, 1000, health.failures);
   }
   if (auto parameters = fields.find("server_parameters")) {
     auto text = parameters->filled_text();

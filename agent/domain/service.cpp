@@ -48,11 +48,11 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ContainerSettings, environment, 
                                                 memory_bytes, cpus, init, stop_signal, stop_grace_period)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HealthCheck, http, tcp, exec, port, expect_status, expect_headers,
                                                 expect_json, expect_body, start_after, interval, timeout, successes,
-                                                min_healthy, deadline)
+                                                failures, min_healthy, deadline)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ProxySettings, upstream, port, server_parameters, directives)
 
 HealthCheck asked_once(HealthCheck check) {
-  check.successes = 1;
+  check.successes = check.failures = 1;
   check.start_after = check.min_healthy = std::chrono::milliseconds{0};
   check.deadline = check.timeout;
   return check;

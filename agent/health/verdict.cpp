@@ -91,10 +91,12 @@ Judge::Judge(const domain::HealthCheck& check, Time start)
       min_healthy_(check.min_healthy),
       end_(start + check.deadline),
       successes_wanted_(std::max(check.successes, 1)),
+      failures_wanted_(std::max(check.failures, 1)),
       step_(std::min(first_step, check.interval)) {}
 
 std::optional<ports::Verdict> Judge::heard(const Answer& answer, Time now) {
-  if (healthy_since_ && !answer.good) {
+  failures_ = answer.good ? 0 : failures_ + 1;
+  if (healthy_since_ && failures_ >= failures_wanted_) {
     const auto held = std::chrono::duration_cast<milliseconds>(now - *healthy_since_);
     return ports::Verdict{false, fmt::format("healthy for {} only, not for {}: {}", seconds_text(held),
                                              seconds_text(min_healthy_), answer.text)};
@@ -121,7 +123,7 @@ milliseconds Judge::patience(Time now) const {
 
 milliseconds Judge::next_wait(Time now) {
   milliseconds wait = interval_;
-  if (successes_ == 0) {
+  if (successes_ == 0 && !healthy_since_) {
     wait = step_;
     step_ = std::min(interval_, step_ * 3 / 2);
   }

@@ -33,8 +33,8 @@ std::string seconds_text(std::chrono::milliseconds duration);
 /// Counts answers until a verdict is due. It asks quickly at first, so that an app that is up after 200 ms is not held
 /// up by an interval of 1 s: 50 ms after the first answer, then half as long again each time, up to the interval.
 /// Where several successes are wanted they are an interval apart, so that they prove that the app stays up; one bad
-/// answer starts the count again. With `min_healthy` the verdict waits that much longer, deadline or not, and one bad
-/// answer in this time is final: an app that was healthy for a moment is not to be trusted.
+/// answer starts the count again. With `min_healthy` the verdict waits that much longer, deadline or not, and in this
+/// time `failures` bad answers in a row are final: an app that was healthy for a moment is not to be trusted.
 class Judge {
  public:
   using Time = std::chrono::steady_clock::time_point;
@@ -63,7 +63,9 @@ class Judge {
   Time end_;
   std::optional<Time> healthy_since_;
   int successes_wanted_;
+  int failures_wanted_;
   int successes_ = 0;
+  int failures_ = 0;
   std::chrono::milliseconds step_;
 };
 

@@ -92,6 +92,7 @@ TEST_CASE("every key of a service file arrives in its field") {
   wanted.health.successes = 3;
   wanted.health.deadline = 5min;
   wanted.proxy.upstream = "backend";
+  wanted.health.failures = 2;
   wanted.proxy.port = 8080;
   wanted.proxy.server_parameters = "max_fails=3 fail_timeout=10s";
   wanted.proxy.directives = {"keepalive 32", "hash $request_uri consistent"};

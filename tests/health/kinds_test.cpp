@@ -130,6 +130,17 @@ TEST_CASE("a target must stay healthy for min_healthy, whatever the deadline") {
     CHECK(world.prove().reason == "healthy for 7 s only, not for 10 s: ready exited with 1: \"gone\"");
     CHECK(world.clock.elapsed() == seconds(7));
   }
+  SECTION("it fails once, and two in a row are too many") {
+    world.check.failures = 2;
+    world.engine.on_exec = [&] { return ports::ExecResult{world.clock.elapsed() == seconds(7) ? 1 : 0, "busy"}; };
+    CHECK(world.prove().healthy);
+    CHECK(world.clock.elapsed() == seconds(10));
+  }
+  SECTION("it fails twice in a row") {
+    world.check.failures = 2;
+    world.engine.on_exec = [&] { return ports::ExecResult{world.clock.elapsed() < seconds(7) ? 0 : 1, "gone"}; };
+    CHECK(world.prove().reason == "healthy for 8 s only, not for 10 s: ready exited with 1: \"gone\"");
+  }
 }
 
 }  // namespace
