@@ -1,4 +1,5 @@
 // Blue-green: the whole new set is proved healthy beside the old one, then one switch moves all traffic.
+// While it bakes, the old set stays as it was, so that going back is one switch, too.
 #include "strategies/steps.hpp"
 
 namespace deploy::strategies {
@@ -9,6 +10,7 @@ std::vector<PlannedStep> blue_green(const Situation& situation) {
   const auto blue = range(old, 0, situation.old_targets);
   std::vector<PlannedStep> steps{{create, green}, {start, green}, {probe, green}};
   if (situation.routed) steps.push_back({switch_traffic, green});
+  if (situation.bakes && !blue.empty()) steps.push_back({bake, green});
   steps.push_back({promote, green});
   if (!blue.empty()) {
     if (situation.routed) steps.push_back({drain, blue});

@@ -30,6 +30,7 @@ struct Situation {
   bool routed = true;       // false: the service takes no traffic through the proxy
   int max_surge = 1;        // rolling: how many targets there may be beyond the larger of both counts
   int max_unavailable = 0;  // rolling: how many may be missing in traffic; one of the two is not 0
+  bool bakes = false;       // blue-green: the new targets are watched before the old ones go
 };
 
 /// What every strategy promises: nothing old is stopped before a switch away from it; every new target is probed before

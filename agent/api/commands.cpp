@@ -56,9 +56,25 @@ AcceptedView Commands::rollback(const RollbackRequest& request, const std::strin
   store::Job job;
   job.kind = domain::RolloutKind::rollback;
   job.service = request.service;
-  job.revision = revision_to_return_to(request.service, request.to).name;
+  const auto bakes = baking(request.service);
+  // What bakes is not live yet: its predecessor is, and has all it takes to get the traffic back.
+  const bool to_previous = request.to.empty() && bakes && bakes->previous;
+  job.revision = to_previous ? journal_.revisions.get(*bakes->previous).name
+                             : revision_to_return_to(request.service, request.to).name;
   job.cause = "deployctl rollback to " + job.revision + by(who);
-  return queue({job});
+  AcceptedView accepted;
+  journal_.transaction([&] {
+    if (bakes) journal_.stop(*bakes, {domain::Phase::cancelled, "taken back with " + job.cause});
+    accepted = queue({job});
+  });
+  return accepted;
+}
+
+std::optional<domain::Rollout> Commands::baking(const std::string& service) {
+  for (const auto& rollout : journal_.rollouts.unfinished()) {
+    if (rollout.service == service && journal_.bakes(rollout)) return rollout;
+  }
+  return std::nullopt;
 }
 
 AcceptedView Commands::cancel(const CancelRequest& request, const std::string& who) {
@@ -88,7 +104,7 @@ std::vector<domain::Rollout> Commands::to_cancel(const CancelRequest& request) {
     if (rollout.phase == domain::Phase::undoing || rollout.stop) {
       throw Error(ErrorKind::conflict, name_of(rollout) + " is being undone already");
     }
-    if (rollout.phase == domain::Phase::running && !journal_.can_stop(rollout)) {
+    if (rollout.phase == domain::Phase::running && !journal_.can_stop(rollout) && !journal_.bakes(rollout)) {
       throw Error(ErrorKind::conflict, name_of(rollout) +
                                            " has switched its traffic already and will be finished; go back with: "
                                            "deployctl rollback " +

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,9 +22,10 @@ class Commands {
 
   /// Throw Error: not_found for a service or revision that does not exist, invalid for a request that makes no sense.
   AcceptedView rollout(const RolloutRequest& request, const std::string& who);
+  /// A rollout that bakes is turned round for it.
   AcceptedView rollback(const RollbackRequest& request, const std::string& who);
-  /// Ends what is queued and turns round what is under way before its switch. Throws Error(conflict) where one of them
-  /// has switched, or is being undone, already; then nothing was done.
+  /// Ends what is queued and turns round what is under way before its switch, or while it bakes. Throws Error(conflict)
+  /// where one of them has switched, or is being undone, already; then nothing was done.
   AcceptedView cancel(const CancelRequest& request, const std::string& who);
   PauseView pause(const PauseRequest& request, const std::string& who);
   /// Throws Error(conflict) where it is not paused.
@@ -32,6 +34,7 @@ class Commands {
  private:
   void check_service(const std::string& name) const;
   domain::Revision revision_to_return_to(const std::string& service, const std::string& wanted);
+  std::optional<domain::Rollout> baking(const std::string& service);
   AcceptedView queue(const std::vector<store::Job>& jobs);
   std::vector<domain::Rollout> to_cancel(const CancelRequest& request);
 

@@ -21,7 +21,7 @@ constexpr milliseconds hour = std::chrono::hours(1);
 constexpr milliseconds day = std::chrono::hours(24);
 
 /// Keys of the design that this version cannot act on: better refused than ignored.
-constexpr std::array<std::string_view, 4> later_keys{"bake", "hooks", "compose", "route"};
+constexpr std::array<std::string_view, 3> later_keys{"hooks", "compose", "route"};
 
 void read_trigger(Fields& fields, domain::Service& service) {
   using domain::Trigger;
@@ -121,6 +121,10 @@ void read_supersede(Fields& fields, domain::Service& service) {
   }
 }
 
+  if (auto value = fields.find("bake"); value && known && service.strategy != StrategyKind::blue_green) {
+    value->error("needs `strategy: blue-green`", "the other strategies do not keep the old targets warm");
+  }
+  fields.duration("bake", milliseconds(0), day, service.bake);
 /// The JSON text of a single value: a plain true, null or 5 is what JSON takes it for, anything else is a string.
 std::optional<std::string> json_text(const Value& value) {
   const auto& node = value.node();

@@ -38,6 +38,7 @@ enum class StepKind {
   start,
   probe,
   switch_traffic,
+  bake,
   promote,
   drain,
   stop,

@@ -74,6 +74,7 @@ nlohmann::json to_json_value(const Service& service) {
                        {"max_unavailable", service.max_unavailable},
                        {"health", service.health},
                        {"proxy", service.proxy},
+                       {"bake", service.bake},
                        {"drain", service.drain},
                        {"retain", service.retain},
                        {"supersede", to_string(service.supersede)}};
@@ -99,6 +100,7 @@ Service service_from_json(const nlohmann::json& value) {
   service.max_unavailable = value.value("max_unavailable", service.max_unavailable);
   service.health = value.value("health", service.health);
   service.proxy = value.value("proxy", service.proxy);
+  service.bake = value.value("bake", service.bake);
   service.drain = value.value("drain", service.drain);
   service.retain = value.value("retain", service.retain);
   service.supersede = supersede_from(value.value("supersede", "running")).value_or(Supersede::running);

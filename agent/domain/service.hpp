@@ -107,8 +107,9 @@ struct Service {
   ContainerSettings container;
   int replicas = 1;
   StrategyKind strategy = StrategyKind::rolling;
-  int max_surge = 1;        // rolling: how many targets there may be beyond `replicas`
-  int max_unavailable = 0;  // rolling: how many of them may be out of traffic
+  int max_surge = 1;                  // rolling: how many targets there may be beyond `replicas`
+  int max_unavailable = 0;            // rolling: how many of them may be out of traffic
+  std::chrono::milliseconds bake{0};  // blue-green: how long the old targets stay warm after the switch
   HealthCheck health;
   ProxySettings proxy;
   std::chrono::milliseconds drain{30000};

@@ -54,6 +54,14 @@ bool Journal::can_stop(const domain::Rollout& rollout) {
   });
 }
 
+bool Journal::bakes(const domain::Rollout& rollout) {
+  if (rollout.phase != domain::Phase::running || rollout.stop) return false;
+  const auto steps = rollouts.steps(rollout.id);
+  return std::any_of(steps.begin(), steps.end(), [](const domain::Step& step) {
+    return step.kind == domain::StepKind::bake && step.state == domain::StepState::running;
+  });
+}
+
 void Journal::stop(const domain::Rollout& rollout, const domain::StopWish& wish) {
   transaction([&] {
     rollouts.set_stop(rollout.id, wish);

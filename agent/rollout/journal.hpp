@@ -50,6 +50,8 @@ class Journal {
 
   /// Only until its first switch has begun, and once.
   bool can_stop(const domain::Rollout& rollout);
+  /// It has switched and is being watched: somebody may still take it back, and once.
+  bool bakes(const domain::Rollout& rollout);
   /// Writes down that a rollout under way is to be undone and end so; its runner finds it there.
   void stop(const domain::Rollout& rollout, const domain::StopWish& wish);
 

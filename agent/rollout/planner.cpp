@@ -84,8 +84,9 @@ void Planner::start(domain::Rollout& rollout) {
     const auto live = journal_.targets.live(service.name);
     const auto fresh = add_targets(rollout, service);
     const bool routed = service.proxy.port != 0;
-    const auto planned = strategies::plan(service.strategy, {static_cast<int>(live.size()), service.replicas, routed,
-                                                             service.max_surge, service.max_unavailable});
+    const auto planned =
+        strategies::plan(service.strategy, {static_cast<int>(live.size()), service.replicas, routed, service.max_surge,
+                                            service.max_unavailable, service.bake > service.bake.zero()});
     Slots slots{ids_of(fresh), ids_of(live), ids_of(journal_.targets.routed(service.name))};
     std::stable_partition(slots.old.begin(), slots.old.end(), [&](auto id) { return !has(slots.routed, id); });
     journal_.rollouts.add_steps(to_steps(rollout, source, planned, slots));

@@ -41,6 +41,8 @@ std::chrono::milliseconds deadline_of(const domain::Service& service, const doma
     case StepKind::drain:
       return service.drain + seconds(60);
     case StepKind::start:
+    case StepKind::bake:
+      return service.bake + longest_proof(service.health) + minutes(1);
     case StepKind::probe:
     case StepKind::stop:
       // Undoing a stop starts and probes; undoing a start drains and stops.
@@ -55,7 +57,7 @@ bool left_something(const domain::Step& step) {
   const bool begun =
       step.state == StepState::running || step.state == StepState::succeeded || step.state == StepState::failed;
   const bool looks_only = step.kind == StepKind::fetch || step.kind == StepKind::image ||
-                          step.kind == StepKind::probe || step.kind == StepKind::drain;
+                          step.kind == StepKind::probe || step.kind == StepKind::bake || step.kind == StepKind::drain;
   return begun && !looks_only;
 }
 
@@ -149,7 +151,8 @@ Task<void> Runner::go_back(Work& work) {
   });
 }
 
-/// Asked anew each time: somebody may have wished it a moment ago. A wish is only taken before the first switch.
+/// Asked anew each time: somebody may have wished it a moment ago. A wish is only taken before the first switch and in
+/// the bake.
 bool Runner::stop_wanted(Work& work) {
   work.rollout.stop = journal_.rollouts.get(work.rollout.id).stop;
   return work.rollout.stop.has_value();

@@ -55,6 +55,8 @@ Task<Outcome> StepEffects::perform(Work& work, domain::Step step) {
     case promote:
       co_return this->promote(work, step);
     case drain:
+    case bake:
+      co_return co_await this->bake(work, step);
       co_return co_await this->drain(work, step.targets);
     case stop:
       co_return co_await this->stop(work, step);
@@ -90,6 +92,7 @@ Task<Outcome> StepEffects::undo(Work& work, domain::Step step) {
     case drain:
     case promote:
     case remove:
+    case bake:
     case prune:
       break;
   }
@@ -172,8 +175,8 @@ Task<Outcome> StepEffects::start(Work& work, domain::Step step) {
 
 Task<Outcome> StepEffects::probe(Work& work, domain::Step step) {
   const auto begun = clock_.steady_now();
-  for (const auto& target : load(step.targets)) co_await prove_healthy(work, target, work.service.health);
-  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.steady_now() - begun);
+  co_await prove_all(work, step, work.service.health);
+  const auto took = std::chrono::duration_cast<milliseconds>(clock_.steady_now() - begun);
   Outcome outcome;
   outcome.detail = "healthy after " + human_duration(took);
   co_return outcome;
@@ -210,6 +213,24 @@ Outcome StepEffects::promote(Work& work, const domain::Step& step) {
     journal_.revisions.set_promoted(work.revision->id, journal_.now());
   };
   return outcome;
+/// One bad proof ends them all.
+Task<void> StepEffects::prove_all(Work& work, const domain::Step& step, const domain::HealthCheck& check) {
+  std::vector<Task<void>> proofs;
+  for (const auto& target : load(step.targets)) proofs.push_back(prove_healthy(work, target, check));
+  return all_of(std::move(proofs));
+}
+
+/// The new targets have the traffic now, and have to stay healthy for as long as the old ones are kept warm.
+Task<Outcome> StepEffects::bake(Work& work, domain::Step step) {
+  auto check = work.service.health;
+  check.start_after = milliseconds{0};
+  check.min_healthy = work.service.bake;
+  co_await prove_all(work, step, check);
+  Outcome outcome;
+  outcome.detail = "healthy in traffic for " + human_duration(work.service.bake);
+  co_return outcome;
+}
+
 }
 
 Task<Outcome> StepEffects::stop(Work& work, domain::Step step) {
@@ -257,7 +278,7 @@ Task<Outcome> StepEffects::undo_stop(Work& work, domain::Step step) {
   for (const auto& target : load(step.targets)) {
     co_await engine_.start(target.container_id);
     auto check = service_of(work, target).health;
-    check.min_healthy = std::chrono::milliseconds{0};  // it was trusted before, and its clients wait
+    check.min_healthy = milliseconds{0};  // it was trusted before, and its clients wait
     co_await prove_healthy(work, target, std::move(check));
   }
   co_return Outcome{};

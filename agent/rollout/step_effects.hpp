@@ -12,6 +12,8 @@
 //   start    containers run                              the engine (started: fine)      drained and stopped
 //   probe    proved healthy                              asked again                     nothing to undo
 //   switch   Nginx routes to these targets, proved       files, and the proof again      switched back, proved
+//   bake     the new targets stay healthy in traffic,    watched anew                    nothing to undo
+//            the old ones run on without it
 //   promote  the revision is live from here on           the database alone              never: the point of no return
 //   drain    what is under way finishes                  connections counted             nothing to undo
 //   stop     old containers stopped                      the engine (stopped: fine)      started and proved healthy
@@ -88,6 +90,7 @@ class StepEffects {
   Task<Outcome> undo_start(Work& work, domain::Step step);
   Task<Outcome> undo_stop(Work& work, domain::Step step);
 
+  Task<Outcome> bake(Work& work, domain::Step step);
   Task<std::optional<ports::Container>> find_own(std::string name, ports::Labels own);
   Task<std::string> create_one(Work& work, domain::Target target, ports::ContainerSpec spec);
   Task<void> prove_healthy(Work& work, domain::Target target, domain::HealthCheck check);

@@ -83,6 +83,7 @@ TEST_CASE("every key of a service file arrives in its field") {
   wanted.replicas = 2;
   wanted.strategy = domain::StrategyKind::blue_green;
   wanted.health.http = "/api/health?deep=1";
+  wanted.bake = 10min;
   wanted.health.port = 8080;
   wanted.health.expect_status = 204;
   wanted.health.expect_json = {
@@ -166,7 +167,7 @@ TEST_CASE("every key of agent.yaml arrives in its field, relative paths beside t
   webhook.path = "/hooks/other";
   webhook.secrets = {{"GITHUB_WEBHOOK_SECRET", ""}, {"", "/etc/deployctl/secret"}};
   wanted.webhook = webhook;
-  wanted.nginx = {"my_nginx", "/srv/nginx/upstreams", 9999};
+  wanted.nginx = {"my_nginx", "/srv/nginx/upstreams", 9999, 8};
   wanted.release = {0ms, 2min};
   wanted.limits = {2, 3, 30s};
   wanted.disk.keep_free_bytes = 512 << 20;

@@ -24,7 +24,7 @@ class FakeProber final : public ports::HealthProber {
   std::function<ports::Verdict(const Probe&)> judge;
   /// Hears "prober.prove"; may throw.
   std::function<void(std::string_view point)> on_point;
-  /// How long a proof takes, where there is a clock.
+  /// How long a proof takes, where there is a clock, besides the check's own min_healthy.
   std::chrono::milliseconds takes{0};
   ports::Clock* clock = nullptr;
 
@@ -33,7 +33,7 @@ class FakeProber final : public ports::HealthProber {
     probes.push_back({std::move(container_id), std::move(endpoint), std::move(check)});
     const Probe probe = probes.back();
     if (on_point) on_point("prober.prove");
-    if (clock != nullptr) co_await clock->sleep_for(takes);
+    if (clock != nullptr) co_await clock->sleep_for(takes + probe.check.min_healthy);
     ports::Verdict verdict{true, "answered 200"};
     if (judge) verdict = judge(probe);
     if (on_note) on_note(verdict.reason);

@@ -141,11 +141,23 @@ class Settled {
         break;
       }
       case Phase::cancelled:
-        if (!dependency_failed(rollout) && !says(rollout, "cancelled by")) watch_.broken(phase + " (without a cause)");
+        if (!dependency_failed(rollout) && !says(rollout, "cancelled by") &&
+            !says(rollout, "taken back with deployctl rollback to"))
+          watch_.broken(phase + " (without a cause)");
+        break;
+      case Phase::succeeded:
+        if (stage_.fate(rollout.commit) == Fate::dies_in_traffic && baked(rollout))
+          watch_.broken(phase + " (and its targets died while it baked)");
         break;
       default:
         break;
     }
+  }
+
+  bool baked(const domain::Rollout& rollout) const {
+    const auto steps = agent_.journal.rollouts.steps(rollout.id);
+    return std::any_of(steps.begin(), steps.end(),
+                       [](const domain::Step& step) { return step.kind == domain::StepKind::bake; });
   }
 
   bool dependency_failed(const domain::Rollout& rollout) const {

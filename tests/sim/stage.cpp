@@ -54,6 +54,8 @@ void Stage::add_services() {
     constexpr std::array strategies{domain::StrategyKind::rolling, domain::StrategyKind::rolling,
                                     domain::StrategyKind::blue_green, domain::StrategyKind::recreate};
     service.strategy = strategies[random_.below(strategies.size())];
+    const bool bakes = service.strategy == domain::StrategyKind::blue_green && random_.chance(600);
+    if (bakes) service.bake = seconds(random_.between(1, 60));
     service.max_surge = random_.between(0, 2);
     service.max_unavailable = random_.between(service.max_surge == 0 ? 1 : 0, 1);
     service.retain = random_.between(1, 3);
@@ -90,6 +92,7 @@ std::string Stage::new_commit(const std::string& name) {
   if (random_.chance(60)) fate = Fate::does_not_build;
   if (random_.chance(60)) fate = Fate::never_healthy;
   if (random_.chance(40)) fate = Fate::exits;
+  if (of.bake.count() > 0 && random_.chance(100)) fate = Fate::dies_in_traffic;
   if (of.source.git) world.source.refs[of.source.git->url + " main"] = commit;
   if (!of.source.image.empty() && fate != Fate::does_not_build) {
     world.engine.registry["registry/" + name + ":" + commit] = {};
@@ -107,9 +110,19 @@ Fate Stage::fate(const Record& container) const {
   return label == container.container.labels.end() ? Fate::good : fate(commit_of_revision(label->second));
 }
 
+bool Stage::dies_in_traffic(const std::string& container_id) const {
+  const auto found = world.engine.all().find(container_id);
+  return found != world.engine.all().end() && fate(found->second) == Fate::dies_in_traffic;
+}
+
+const std::string& Stage::service_of(const std::string& container_id) const {
+  return world.engine.all().at(container_id).container.labels.at(domain::labels::service);
+}
+
 bool Stage::healthy(const Record& container) const {
-  return container.container.state == "running" && fate(container) == Fate::good &&
-         !sick_.contains(container.container.id);
+  const auto what = fate(container);
+  return container.container.state == "running" && (what == Fate::good || what == Fate::dies_in_traffic) &&
+         !sick_.contains(container.container.id) && !dead_.contains(container.container.id);
 }
 
 void Stage::start_again(const std::string& container_id) {

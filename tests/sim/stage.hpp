@@ -13,7 +13,7 @@
 namespace deploy::sim {
 
 /// What becomes of a commit, decided when it is made.
-enum class Fate { good, does_not_build, never_healthy, exits };
+enum class Fate { good, does_not_build, never_healthy, exits, dies_in_traffic };
 
 class Stage {
  public:
@@ -34,6 +34,8 @@ class Stage {
   // What happens to containers by itself.
   void sicken(const std::string& container_id) { sick_.insert(container_id); }
   void heal(const std::string& container_id) { sick_.erase(container_id); }
+  /// It never answers again, whoever starts it.
+  void die(const std::string& container_id) { dead_.insert(container_id); }
   /// It ended and was started again by the engine, or by a person. Throws Error where it cannot be.
   void start_again(const std::string& container_id);
   /// Nginx's container was made anew: it has its files, and not our network.
@@ -41,6 +43,9 @@ class Stage {
   /// By hand, whatever they were for.
   std::set<std::string> images_removed_by_hand;
 
+  /// Will it answer no more once it has been healthy for a moment?
+  bool dies_in_traffic(const std::string& container_id) const;
+  const std::string& service_of(const std::string& container_id) const;
   /// Does it answer a probe now?
   bool healthy(const Record& container) const;
   /// The container with this address of the routing network; null where there is none.
@@ -87,6 +92,7 @@ class Stage {
   std::map<std::string, int> least_replicas_;
   std::map<std::string, Unrouted> unrouted_;
   std::set<std::string> sick_;
+  std::set<std::string> dead_;
   Duration workers_retired_at_{0};
 };
 

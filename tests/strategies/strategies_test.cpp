@@ -48,6 +48,17 @@ TEST_CASE("blue-green: one switch for the whole set") {
         "drain old1 old2\nstop old1 old2\nremove old1 old2\nprune\n");
 }
 
+TEST_CASE("blue-green with a bake: the old set stays warm until the new one has proved itself in traffic") {
+  Situation situation{1, 2, true};
+  situation.bakes = true;
+  CHECK(to_table(blue_green(situation)) ==
+        "create new1 new2\nstart new1 new2\nprobe new1 new2\nswitch new1 new2\nbake new1 new2\npromote new1 new2\n"
+        "drain old1\nstop old1\nremove old1\nprune\n");
+  situation.old_targets = 0;  // nothing to go back to
+  CHECK(to_table(blue_green(situation)) ==
+        "create new1 new2\nstart new1 new2\nprobe new1 new2\nswitch new1 new2\npromote new1 new2\nprune\n");
+}
+
 TEST_CASE("a service without traffic is neither switched nor drained") {
   CHECK(to_table(rolling({1, 1, false})) ==
         "create new1\nstart new1\nprobe new1\npromote new1\nstop old1\nremove old1\nprune\n");
@@ -95,7 +106,7 @@ struct Bounds {
 };
 
 Bounds bounds_of(StrategyKind kind, const Situation& situation) {
-  const auto [present, wanted, routed, surge, unavailable] = situation;
+  const auto [present, wanted, routed, surge, unavailable, bakes] = situation;
   if (kind == StrategyKind::recreate) return {present, std::max(present, wanted)};
   if (kind == StrategyKind::blue_green) return {0, present + wanted};
   return {unavailable, std::max(present, wanted) + surge};
@@ -143,6 +154,7 @@ TEST_CASE("the promises hold for every number of old and new targets") {
   for (int present = 0; present <= 5; ++present) {
     for (int wanted = 1; wanted <= 5; ++wanted) {
       check_promises(StrategyKind::blue_green, {present, wanted, true});
+      check_promises(StrategyKind::blue_green, {present, wanted, true, 1, 0, true});
       check_promises(StrategyKind::recreate, {present, wanted, true});
       for (int surge = 0; surge <= 3; ++surge) {
         for (int unavailable = surge == 0 ? 1 : 0; unavailable <= 3; ++unavailable) {
