@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/asio/ip/address.hpp>
+#include <boost/system/error_code.hpp>
 #include <charconv>
 #include <string_view>
 #include <utility>
@@ -21,8 +23,7 @@ struct ElsewhereKey {
 };
 
 /// Keys of Compose that a user may bring along, and where what they say belongs.
-constexpr std::array<ElsewhereKey, 10> elsewhere{{
-    {"ports", "Nginx is what listens: set `proxy.port`, the port inside of the container"},
+constexpr std::array<ElsewhereKey, 9> elsewhere{{
     {"expose", "set `proxy.port`"},
     {"networks", "targets join agent.yaml's `network` and the routing network by themselves"},
     {"container_name", "deployctl names containers after service and revision, so that two can run at once"},
@@ -206,3 +207,4 @@ void read_container(const Value& value, domain::ContainerSettings& container) {
 }
 
 }  // namespace deploy::config
+  read_ports(fields, container.ports);

@@ -88,6 +88,24 @@ void read_vars(Fields& fields, domain::Service& service) {
   }
 }
 
+/// A service that holds something that there is only one of cannot run twice at once, whatever the strategy.
+void check_runs_twice(Fields& fields, domain::Service& service) {
+  using domain::StrategyKind;
+  const auto& ports = service.container.ports;
+  if (ports.empty()) return;
+  const std::string holds = "container.ports holds port " + std::to_string(ports.front().host) +
+                            " of the host, which only one container at a time can have";
+  if (auto replicas = fields.find("replicas"); replicas && service.replicas > 1) {
+    replicas->error("must be 1: " + holds, "let Nginx listen there, and take out `container.ports`");
+  }
+  auto value = fields.find("strategy");
+  if (!value) {
+    service.strategy = StrategyKind::recreate;
+  } else if (service.strategy != StrategyKind::recreate) {
+    value->error("must be `recreate`: " + holds, "let Nginx listen there, and take out `container.ports`");
+  }
+}
+
 void read_strategy(Fields& fields, domain::Service& service) {
   using domain::StrategyKind;
   constexpr std::array strategies{StrategyKind::rolling, StrategyKind::blue_green, StrategyKind::recreate};
@@ -109,6 +127,7 @@ void read_strategy(Fields& fields, domain::Service& service) {
     fields.find("max_surge")
         ->error("and `max_unavailable` cannot both be 0",
                 "write `max_unavailable: 1` to let a target go before there is a new one");
+  if (known) check_runs_twice(fields, service);
   }
 }
 

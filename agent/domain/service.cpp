@@ -43,6 +43,7 @@ std::optional<Supersede> supersede_from(const std::string& name) { return value_
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(GitSource, url, ssh_key, ssh_known_hosts, token_env, context,
                                                 dockerfile, target, args)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(PublishedPort, address, host, container, protocol)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ContainerSettings, environment, command, entrypoint, user, working_dir,
                                                 volumes, extra_hosts, tmpfs, restart, log_driver, log_options, labels,
                                                 memory_bytes, cpus, init, stop_signal, stop_grace_period)

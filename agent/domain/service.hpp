@@ -40,6 +40,15 @@ struct Source {
   bool operator==(const Source&) const = default;
 };
 
+/// A port of the host that leads to one of the container.
+struct PublishedPort {
+  std::string address;  // of the host; empty: all
+  std::uint16_t host = 0;
+  std::uint16_t container = 0;
+  std::string protocol = "tcp";  // or udp
+  bool operator==(const PublishedPort&) const = default;
+};
+
 /// The part of Compose's vocabulary that a container is created with.
 struct ContainerSettings {
   std::map<std::string, std::string> environment;

@@ -65,6 +65,8 @@ Json log_config(const domain::ContainerSettings& settings) {
   return config;
 }
 
+std::string port_key(const domain::PublishedPort& port) { return std::to_string(port.container) + "/" + port.protocol; }
+
 /// "on-failure:3" is a name and a count.
 Json restart_policy(const std::string& restart) {
   const auto colon = restart.find(':');
@@ -82,6 +84,9 @@ Json host_config(const ports::ContainerSpec& spec) {
   for (const auto& entry : settings.tmpfs) {
     const auto colon = entry.find(':');
     host["Tmpfs"][entry.substr(0, colon)] = colon == std::string::npos ? "" : entry.substr(colon + 1);
+  }
+  for (const auto& port : settings.ports) {
+    host["PortBindings"][port_key(port)].push_back({{"HostIp", port.address}, {"HostPort", std::to_string(port.host)}});
   }
   if (!settings.log_driver.empty() || !settings.log_options.empty()) host["LogConfig"] = log_config(settings);
   if (settings.memory_bytes > 0) host["Memory"] = settings.memory_bytes;
@@ -182,6 +187,7 @@ Json create_body(const ports::ContainerSpec& spec) {
   if (!settings.entrypoint.empty()) body["Entrypoint"] = settings.entrypoint;
   if (!settings.user.empty()) body["User"] = settings.user;
   if (!settings.working_dir.empty()) body["WorkingDir"] = settings.working_dir;
+  for (const auto& port : settings.ports) body["ExposedPorts"][port_key(port)] = Json::object();
   if (!settings.stop_signal.empty()) body["StopSignal"] = settings.stop_signal;
   body["StopTimeout"] = settings.stop_grace_period.count();
   if (!spec.network.network.empty()) {

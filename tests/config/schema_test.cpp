@@ -131,6 +131,21 @@ TEST_CASE("a rolling update may let targets go before there are new ones") {
 }
 
 TEST_CASE("a health check asks over TCP or by a command, too") {
+TEST_CASE("a service that holds a port of the host cannot run twice: it is recreated") {
+  const std::string begin = "service: web\non: manual\nsource: { image: web }\n";
+  const auto service =
+      read_service(begin + "container: { ports: [\"8080:80\", \"127.0.0.1:53:5353/udp\", \"[::1]:81:80/tcp\"] }\n");
+  CHECK(service.strategy == domain::StrategyKind::recreate);
+  CHECK(service.container.ports == std::vector<domain::PublishedPort>{
+                                       {"", 8080, 80, "tcp"}, {"127.0.0.1", 53, 5353, "udp"}, {"::1", 81, 80, "tcp"}});
+  for (const auto* wrong :
+       {"80", "0:80", "80:0", "80:70000", "a:80", "80:80/sctp", "host:80:80", ":80:80", "1:2:3:4"}) {
+    INFO(wrong);
+    CHECK(service_errors(begin + "container: { ports: [\"" + wrong + "\"] }\n")
+              .find("must be host:container, e.g. \"8080:80\" or \"127.0.0.1:8080:80/tcp\"") != std::string::npos);
+  }
+}
+
   const std::string begin = "service: web\non: manual\nsource: { image: web }\nproxy: { port: 80 }\n";
   const auto tcp = read_service(begin + "health: { tcp: 5432, timeout: 1s, start_after: 2s }\n").health;
   CHECK(tcp.tcp);

@@ -27,6 +27,7 @@ TEST_CASE("json: the body of a container with everything set") {
   settings.volumes = {"/host:/in:ro", "data:/data"};
   settings.extra_hosts = {"db:10.0.0.2"};
   settings.tmpfs = {"/run", "/tmp:size=64m"};
+  settings.ports = {{"", 8080, 80, "tcp"}, {"127.0.0.1", 81, 80, "tcp"}};
   settings.log_driver = "json-file";
   settings.log_options = {{"max-size", "10m"}};
   settings.labels = {{"team", "a"}, {"deployctl.service", "theirs"}};
@@ -38,7 +39,7 @@ TEST_CASE("json: the body of a container with everything set") {
   CHECK(create_body(spec) == Json::parse(R"({
     "Image": "app:1", "Labels": {"deployctl.service": "backend", "team": "a"},
     "Env": ["A=1", "B=x=y"], "Cmd": ["serve", "--port", "80"], "Entrypoint": ["/init"],
-    "User": "app", "WorkingDir": "/srv", "StopSignal": "SIGQUIT", "StopTimeout": 30,
+    "ExposedPorts": {"80/tcp": {}}, "User": "app", "WorkingDir": "/srv", "StopSignal": "SIGQUIT", "StopTimeout": 30,
     "HostConfig": {
       "RestartPolicy": {"Name": "unless-stopped"}, "NetworkMode": "internal",
       "Binds": ["/host:/in:ro", "data:/data"], "ExtraHosts": ["db:10.0.0.2"],

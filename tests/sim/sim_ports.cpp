@@ -106,6 +106,16 @@ Task<ports::Verdict> SimProber::prove(std::string container_id, ports::Endpoint 
     watch_.found_unhealthy(container_id);
   }
   if (verdict.healthy) watch_.proved(container_id);
+  if (verdict.healthy && check.min_healthy.count() > 0) {
+    watch_.proved(container_id);
+    if (stage_.dies_in_traffic(container_id)) {
+      // What was there before it is as good as ever, and the rollout has to see to it that it gets the traffic back.
+      watch_.disturbed(stage_.service_of(container_id));
+      stage_.die(container_id);
+    }
+    co_await stage_.world.clock.sleep_for(check.min_healthy);
+    verdict = look(container_id, endpoint);
+  }
   if (on_note) on_note(verdict.reason);
   co_return verdict;
 }
