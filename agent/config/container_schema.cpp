@@ -108,6 +108,55 @@ void read_tmpfs(Fields& fields, std::vector<std::string>& out) {
   }
 }
 
+/// "8080:80", "127.0.0.1:8080:80", "[::1]:53:53/udp": Compose's short form, of single ports.
+std::optional<domain::PublishedPort> parse_published(std::string_view text) {
+  domain::PublishedPort port;
+  if (const auto slash = text.find('/'); slash != std::string_view::npos) {
+    port.protocol = text.substr(slash + 1);
+    if (port.protocol != "tcp" && port.protocol != "udp") return std::nullopt;
+    text = text.substr(0, slash);
+  }
+  const auto number = [](std::string_view digits, std::uint16_t& out) {
+    const auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), out);
+    return problem == std::errc() && end == digits.data() + digits.size() && out != 0;
+  };
+  const auto last = text.rfind(':');
+  if (last == std::string_view::npos || !number(text.substr(last + 1), port.container)) return std::nullopt;
+  text = text.substr(0, last);
+  const auto before = text.rfind(':');
+  if (!number(before == std::string_view::npos ? text : text.substr(before + 1), port.host)) return std::nullopt;
+  if (before == std::string_view::npos) return port;
+  auto address = text.substr(0, before);
+  if (address.starts_with('[') && address.ends_with(']')) address = address.substr(1, address.size() - 2);
+  boost::system::error_code problem;
+  boost::asio::ip::make_address(std::string(address), problem);
+  if (problem) return std::nullopt;
+  port.address = address;
+  return port;
+}
+
+void read_ports(Fields& fields, std::vector<domain::PublishedPort>& out) {
+  auto value = fields.find("ports");
+  if (!value) return;
+  for (const auto& item : value->items()) {
+    auto text = item.filled_text();
+    if (!text) continue;
+    if (auto port = parse_published(*text)) {
+      out.push_back(std::move(*port));
+    } else {
+      item.error("must be host:container, e.g. \"8080:80\" or \"127.0.0.1:8080:80/tcp\"",
+                 "behind Nginx no port of the host is needed: set `proxy.port` alone");
+    }
+  }
+}
+
+/// A command is a list of words: nothing here runs a shell.
+void read_pre_stop(Fields& fields, std::vector<std::string>& out) {
+  fields.texts("pre_stop", out);
+  auto value = fields.find("pre_stop");
+  if (value && value->is_list() && value->items().empty()) value->error("names no command", "e.g. [nginx, -s, quit]");
+}
+
 void read_restart(Fields& fields, std::string& out) {
   auto value = fields.find("restart");
   if (!value) return;
@@ -203,6 +252,7 @@ void read_container(const Value& value, domain::ContainerSettings& container) {
   fields.boolean("init", container.init);
   read_stop(fields, container);
   for (const auto& [key, hint] : elsewhere) fields.refuse(std::string(key), "has no place here", std::string(hint));
+  read_pre_stop(fields, container.pre_stop);
   fields.finish();
 }
 

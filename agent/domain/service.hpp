@@ -59,6 +59,8 @@ struct ContainerSettings {
   std::vector<std::string> volumes;      // "source:/target[:ro]", source a host path or a volume's name
   std::vector<std::string> extra_hosts;  // "name:address", address may be host-gateway
   std::vector<std::string> tmpfs;
+  std::vector<PublishedPort> ports;
+  std::vector<std::string> pre_stop;  // a command that runs in the container before it is stopped
   std::string restart = "unless-stopped";
   std::string log_driver;  // empty: the engine's default
   std::map<std::string, std::string> log_options;

@@ -269,9 +269,23 @@ Task<Outcome> StepEffects::undo_start(Work& work, domain::Step step) {
   const auto steps = journal_.rollouts.steps(work.rollout.id);
   const bool had_traffic = std::any_of(steps.begin(), steps.end(), [](const domain::Step& other) {
     return other.kind == domain::StepKind::switch_traffic && other.attempts > 0;
+    if (container->state == "running") co_await run_pre_stop(work, target, settings);
   });
   if (had_traffic) co_await drain(work, step.targets);
   co_return co_await stop(work, step);
+}
+
+/// Whatever comes of it, the container is stopped after it.
+Task<void> StepEffects::run_pre_stop(Work& work, domain::Target target, domain::ContainerSettings settings) {
+  if (settings.pre_stop.empty()) co_return;
+  const auto said = target.container_name + ": pre_stop ";
+  try {
+    const auto result = co_await engine_.exec(target.container_id, settings.pre_stop, settings.stop_grace_period);
+    log_.append(work.rollout.id, said + "exited with " + std::to_string(result.exit_code));
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::cancelled || error.transient()) throw;
+    log_.append(work.rollout.id, said + "failed: " + error.message());
+  }
 }
 
 Task<Outcome> StepEffects::undo_stop(Work& work, domain::Step step) {

@@ -106,6 +106,8 @@ class StepEffects {
   ports::OnLog logger(Work& work);
 
   ports::ContainerEngine& engine_;
+  Task<void> run_pre_stop(Work& work, domain::Target target, domain::ContainerSettings settings);
+  Task<void> prove_all(Work& work, const domain::Step& step, const domain::HealthCheck& check);
   ports::SourceMirror& source_;
   Traffic& traffic_;
   ports::HealthProber& prober_;

@@ -80,6 +80,7 @@ TEST_CASE("every key of a service file arrives in its field") {
   container.init = true;
   container.stop_signal = "SIGQUIT";
   container.stop_grace_period = 90s;
+  container.pre_stop = {"nginx", "-s", "quit"};
   wanted.replicas = 2;
   wanted.strategy = domain::StrategyKind::blue_green;
   wanted.health.http = "/api/health?deep=1";
@@ -281,6 +282,27 @@ TEST_CASE("single errors of a service file") {
        "  max_surge: 2\n"
        "             ^\n"},
       {"source: { image: a }\nhealth: { http: / }\n",
+      {"source: { image: a }\nbake: 1m\n",
+       "s.yaml:4:7: error: `bake` needs `strategy: blue-green`\n"
+       "  bake: 1m\n"
+       "        ^\n"
+       "  hint: the other strategies do not keep the old targets warm\n"},
+      {"source: { image: a }\nstrategy: rolling\nreplicas: 2\ncontainer: { ports: [\"80:8080\"] }\n",
+       "s.yaml:4:11: error: `strategy` must be `recreate`: container.ports holds port 80 of the host, which only one "
+       "container at a time can have\n"
+       "  strategy: rolling\n"
+       "            ^\n"
+       "  hint: let Nginx listen there, and take out `container.ports`\n"
+       "s.yaml:5:11: error: `replicas` must be 1: container.ports holds port 80 of the host, which only one container "
+       "at a time can have\n"
+       "  replicas: 2\n"
+       "            ^\n"
+       "  hint: let Nginx listen there, and take out `container.ports`\n"},
+      {"source: { image: a }\ncontainer: { pre_stop: [] }\n",
+       "s.yaml:4:24: error: `container.pre_stop` names no command\n"
+       "  container: { pre_stop: [] }\n"
+       "                         ^\n"
+       "  hint: e.g. [nginx, -s, quit]\n"},
        "s.yaml:4:17: error: `health.http` needs a port\n"
        "  health: { http: / }\n"
        "                  ^\n"
