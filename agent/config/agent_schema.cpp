@@ -139,6 +139,7 @@ void read_nginx(const Value& value, NginxSettings& nginx) {
     read_path(fields, "upstreams", nginx.upstreams);
   }
   fields.integer("marker_port", 1, 65535, nginx.marker_port);
+  fields.integer("workers_leaving", 1, 10000, nginx.workers_leaving);
   fields.finish();
 }
 
@@ -166,6 +167,15 @@ void read_disk(const Value& value, DiskSettings& disk) {
   if (auto keep_free = fields.find("keep_free")) {
     disk.keep_free_bytes = keep_free->size_bytes().value_or(disk.keep_free_bytes);
   }
+  fields.finish();
+}
+
+void read_memory(const Value& value, MemorySettings& memory) {
+  Fields fields(value);
+  if (auto keep_free = fields.find("keep_free")) {
+    memory.keep_free_bytes = keep_free->size_bytes().value_or(memory.keep_free_bytes);
+  }
+  if (auto when_low = fields.find("when_low")) memory.waits = when_low->one_of({"wait", "stop"}) != 1U;
   fields.finish();
 }
 
@@ -202,6 +212,7 @@ std::optional<AgentConfig> parse_agent(const std::string& file, const std::strin
   if (auto release = fields.find("release")) read_release(*release, agent.release);
   if (auto limits = fields.find("limits")) read_limits(*limits, agent.limits);
   if (auto disk = fields.find("disk")) read_disk(*disk, agent.disk);
+  if (auto memory = fields.find("memory")) read_memory(*memory, agent.memory);
   fields.finish();
   return agent;
 }

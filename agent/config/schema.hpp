@@ -43,6 +43,7 @@ struct NginxSettings {
   std::string container;             // name of the container that Nginx runs in
   std::filesystem::path upstreams;   // folder on this host that Nginx includes
   std::uint16_t marker_port = 9145;  // inside of that container, on the routing network
+  int workers_leaving = 32;          // beyond so many workers that are shutting down a switch waits
   bool operator==(const NginxSettings&) const = default;
 };
 
@@ -64,6 +65,12 @@ struct DiskSettings {
   bool operator==(const DiskSettings&) const = default;
 };
 
+struct MemorySettings {
+  std::int64_t keep_free_bytes = std::int64_t{64} << 20;  // no container is made with less; 0: no check
+  bool waits = true;                                      // for other rollouts to end; else the rollout stops at once
+  bool operator==(const MemorySettings&) const = default;
+};
+
 /// Every path is absolute or relative to the current folder as agent.yaml's own path was.
 struct AgentConfig {
   std::filesystem::path state = "/var/lib/deployctl";
@@ -77,6 +84,7 @@ struct AgentConfig {
   ReleaseSettings release;
   Limits limits;
   DiskSettings disk;
+  MemorySettings memory;
   bool operator==(const AgentConfig&) const = default;
 };
 

@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "agent/base/error.hpp"
+#include "agent/base/memory.hpp"
 #include "agent/daemon/identity.hpp"
 #include "agent/domain/labels.hpp"
 
@@ -68,6 +69,8 @@ Task<SiteAddresses> prepare_site(ports::ContainerEngine& engine, store::Database
   site.routing_network = agent.routing.network;
   site.state = state;
   site.keep_free_bytes = agent.disk.keep_free_bytes;
+  site.memory = {available_memory, agent.memory.keep_free_bytes, agent.memory.waits};
+  site.workers_leaving = agent.nginx.workers_leaving;
 
   const auto subnet = co_await subnet_for(engine, database, agent);
   const ports::Labels labels{{domain::labels::instance, site.instance}};

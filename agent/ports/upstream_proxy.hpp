@@ -44,6 +44,10 @@ class UpstreamProxy {
   /// down for longer than an idle connection may live on; or when `limit` has passed (false).
   virtual Task<bool> wait_retired_workers(std::chrono::milliseconds limit) = 0;
 
+  /// How many workers finish what they have and take nothing new: each reload leaves those behind that have long
+  /// connections. 0 where Nginx does not run.
+  virtual Task<int> workers_shutting_down() = 0;
+
   /// Every target that our files in the folder name now, whether or not the database knows it, in order and each once;
   /// empty where there are none. While a change is cut short, those of the files before it, too, because Nginx may
   /// still route by them. Throws Error: not_found (the folder does not exist), invalid (the files from before cannot be

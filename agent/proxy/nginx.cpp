@@ -366,6 +366,13 @@ Task<bool> Nginx::wait_retired_workers(milliseconds limit) {
   }
 }
 
+Task<int> Nginx::workers_shutting_down() {
+  const auto container = co_await engine_.inspect(settings_.container);
+  if (!container || container->state != "running") co_return 0;
+  const auto workers = co_await watch(*container);
+  co_return static_cast<int>(workers.shutting_down.size());
+}
+
 Task<std::vector<ports::Endpoint>> Nginx::routed() {
   // The content of a file does not matter here, and both may have one of the same name.
   auto files = folder_.own_files();

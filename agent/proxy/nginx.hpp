@@ -46,6 +46,7 @@ class Nginx final : public ports::UpstreamProxy {
 
   Task<ports::SwitchReport> apply(std::vector<ports::Route> routes) override;
   Task<bool> wait_retired_workers(std::chrono::milliseconds limit) override;
+  Task<int> workers_shutting_down() override;
   Task<std::vector<ports::Endpoint>> routed() override;
 
  private:

@@ -34,10 +34,11 @@ std::chrono::milliseconds deadline_of(const domain::Service& service, const doma
     case StepKind::image:
       return minutes(30);
     case StepKind::create:
+      return room_deadline + minutes(2) * containers;
     case StepKind::remove:
       return minutes(2) * containers;
     case StepKind::switch_traffic:
-      return minutes(2);
+      return room_deadline + minutes(2);
     case StepKind::drain:
       return service.drain + seconds(60);
     case StepKind::start:

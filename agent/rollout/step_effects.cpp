@@ -11,6 +11,9 @@ namespace deploy::rollout {
 
 namespace {
 
+using std::chrono::milliseconds;
+
+constexpr milliseconds room_poll{1000};
 constexpr int shown_log_lines = 20;
 
 std::string count_of(std::size_t number, const std::string& what) {
@@ -99,7 +102,35 @@ Task<Outcome> StepEffects::undo(Work& work, domain::Step step) {
   throw std::logic_error("a step without an undo");
 }
 
+/// Two versions run beside each other for a while, and the engine's host must not run out of memory for it.
+Task<void> StepEffects::await_memory(Work& work) {
+  const auto& rule = site_.memory;
+  if (rule.keep_free_bytes == 0 || !rule.available) co_return;
+  const auto give_up = clock_.steady_now() + room_deadline;
+  for (bool told = false;; told = true) {
+    const auto available = rule.available();
+    if (!available || *available >= rule.keep_free_bytes) co_return;
+    const auto low = "only " + human_bytes(static_cast<std::uint64_t>(*available)) +
+                     " of memory are available, and a new container needs memory.keep_free, " +
+                     human_bytes(static_cast<std::uint64_t>(rule.keep_free_bytes)) + ", to stay free";
+    if (!rule.waits || !others_under_way(work) || clock_.steady_now() >= give_up) {
+      throw Error(ErrorKind::failed, low + "; stop what is not needed, or lower memory.keep_free in agent.yaml");
+    }
+    if (!told) journal_.tell(work.rollout, "note", low + "; waiting for another rollout to end");
+    co_await clock_.sleep_for(room_poll);
+  }
+}
+
+bool StepEffects::others_under_way(const Work& work) {
+  const auto unfinished = journal_.rollouts.unfinished();
+  return std::any_of(unfinished.begin(), unfinished.end(), [&](const domain::Rollout& other) {
+    return other.id != work.rollout.id && other.phase != domain::Phase::queued;
+  });
+}
+
 Task<Outcome> StepEffects::create(Work& work, domain::Step step) {
+  const bool side_by_side = work.service.strategy != domain::StrategyKind::recreate;
+  if (side_by_side) co_await await_memory(work);
   ports::ContainerSpec spec;
   spec.image = work.revision->image;
   spec.settings = resolve_(work.service).container;

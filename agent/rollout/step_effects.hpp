@@ -43,6 +43,13 @@
 
 namespace deploy::rollout {
 
+/// Room for another container on the host.
+struct MemoryRule {
+  std::function<std::optional<std::int64_t>()> available;  // bytes; nullopt: not known
+  std::int64_t keep_free_bytes = 0;
+  bool waits = true;  // for other rollouts to end
+};
+
 /// Where containers are made.
 struct Site {
   std::string instance;         // of this installation: the label's value
@@ -51,6 +58,8 @@ struct Site {
   std::string routing_network;  // ours
   std::filesystem::path state;  // folder of the git mirrors; empty: its space is not looked at
   std::int64_t keep_free_bytes = 0;
+  MemoryRule memory;
+  int workers_leaving = 32;  // beyond so many workers of Nginx that are shutting down, a switch waits
 };
 
 /// What came of an effect that worked. `record` runs in the transaction that writes the step's success.
@@ -59,6 +68,9 @@ struct Outcome {
   std::function<void()> record = [] {};
   bool live_already = false;  // the wanted revision is live: nothing is left to do
 };
+
+/// How long a step waits for room: for memory, or for workers of Nginx to leave.
+constexpr std::chrono::minutes room_deadline{10};
 
 class StepEffects {
  public:
@@ -101,6 +113,9 @@ class StepEffects {
   Task<void> check_disk(std::string doing);
   Task<std::shared_ptr<ports::SourceTree>> context_of(Work& work, std::string commit);
   Task<void> make_image(Work& work, domain::Revision revision, std::shared_ptr<ports::SourceTree> context);
+  Task<void> await_memory(Work& work);
+  Task<void> await_workers(Work& work);
+  bool others_under_way(const Work& work);
   void intend(Work& work, domain::Revision revision);
   std::vector<domain::Target> load(const std::vector<domain::TargetId>& ids);
   ports::OnLog logger(Work& work);

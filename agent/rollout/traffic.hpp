@@ -47,6 +47,9 @@ class Traffic {
   /// Who gets the service's requests, as last proved by this agent, else as written down.
   std::vector<domain::TargetId> routed(const std::string& service);
 
+  /// How many workers of Nginx finish what they have and take nothing new.
+  Task<int> workers_shutting_down() { return proxy_.workers_shutting_down(); }
+
   Task<bool> wait_retired_workers(std::chrono::milliseconds limit) { return proxy_.wait_retired_workers(limit); }
 
  private:

@@ -13,6 +13,7 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr milliseconds connection_poll{100};
+constexpr milliseconds worker_poll{1000};
 
 milliseconds left_until(steady_clock::time_point deadline, steady_clock::time_point now) {
   return std::max(milliseconds::zero(), std::chrono::ceil<milliseconds>(deadline - now));
@@ -20,8 +21,26 @@ milliseconds left_until(steady_clock::time_point deadline, steady_clock::time_po
 
 }  // namespace
 
+/// Each reload leaves those workers of Nginx behind that have long connections, and each of them takes memory.
+Task<void> StepEffects::await_workers(Work& work) {
+  const auto give_up = clock_.steady_now() + room_deadline;
+  for (bool told = false;; told = true) {
+    const auto leaving = co_await traffic_.workers_shutting_down();
+    if (leaving <= site_.workers_leaving) co_return;
+    const auto many = std::to_string(leaving) +
+                      " workers of Nginx are shutting down and still have connections, more than the " +
+                      std::to_string(site_.workers_leaving) + " of proxy.nginx.workers_leaving";
+    if (clock_.steady_now() >= give_up) {
+      throw Error(ErrorKind::failed, many + "; worker_shutdown_timeout in nginx.conf would end them after that time");
+    }
+    if (!told) journal_.tell(work.rollout, "note", many + "; the switch waits until some have ended");
+    co_await clock_.sleep_for(worker_poll);
+  }
+}
+
 /// Says, too, for how long nobody had the traffic: a strategy that stops first takes it from everybody in between.
 Task<Outcome> StepEffects::switch_forward(Work& work, domain::Step step) {
+  co_await await_workers(work);
   auto outcome = co_await switch_to(work, step.targets);
   const auto steps = journal_.rollouts.steps(work.rollout.id);
   const auto left = std::find_if(steps.begin(), steps.end(), [&](const domain::Step& other) {

@@ -187,6 +187,7 @@ TEST_CASE("every key of agent.yaml arrives in its field, relative paths beside t
   wanted.release = {0ms, 2min};
   wanted.limits = {2, 3, 30s};
   wanted.disk.keep_free_bytes = 512 << 20;
+  wanted.memory = {128 << 20, false};
   CHECK(read_agent(data("agent_complete.yaml"), "/etc/deployctl/agent.yaml") == wanted);
 }
 

@@ -31,6 +31,8 @@ class FakeProxy final : public ports::UpstreamProxy {
   std::deque<Error> fail_after;
   /// Answers of the next calls of wait_retired_workers; true where there is none.
   std::deque<bool> retired;
+  /// Answers of the next calls of workers_shutting_down; 0 where there is none.
+  std::deque<int> shutting_down;
   /// Hears "proxy.apply.before", "proxy.apply.after" and "proxy.wait"; may throw.
   std::function<void(std::string_view point)> on_point;
   std::vector<std::string> notes;
@@ -64,6 +66,8 @@ class FakeProxy final : public ports::UpstreamProxy {
     reach("proxy.wait");
     co_return take(retired).value_or(true);
   }
+
+  Task<int> workers_shutting_down() override { co_return take(shutting_down).value_or(0); }
 
   Task<std::vector<ports::Endpoint>> routed() override {
     std::set<ports::Endpoint> targets;

@@ -91,7 +91,14 @@ Task<bool> SimProxy::wait_retired_workers(milliseconds limit) {
   co_return left <= wait;
 }
 
-Task<ports::Verdict> SimProber::prove(std::string container_id, ports::Endpoint endpoint, domain::HealthCheck,
+Task<int> SimProxy::workers_shutting_down() {
+  co_await boundary_.enter(Port::proxy, "workers_shutting_down", "");
+  const bool some = stage_.workers_retired_at() > stage_.world.clock.elapsed();
+  boundary_.leave(Port::proxy, "workers_shutting_down", "");
+  co_return some ? 1 : 0;
+}
+
+Task<ports::Verdict> SimProber::prove(std::string container_id, ports::Endpoint endpoint, domain::HealthCheck check,
                                       std::function<void(std::string_view)> on_note) {
   co_await boundary_.enter(Port::prober, "prove", container_id.substr(0, 8) + " " + endpoint.address);
   auto verdict = look(container_id, endpoint);

@@ -174,6 +174,7 @@ class SimProxy final : public ports::UpstreamProxy {
       : proxy_(stage.world.proxy), stage_(stage), boundary_(boundary), watch_(watch) {}
   Task<ports::SwitchReport> apply(std::vector<ports::Route> routes) override;
   Task<bool> wait_retired_workers(std::chrono::milliseconds limit) override;
+  Task<int> workers_shutting_down() override;
   Task<std::vector<ports::Endpoint>> routed() override { return proxy_.routed(); }
 
  private:
