@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "agent/base/error.hpp"
@@ -9,18 +10,39 @@
 
 namespace deploy::rollout {
 
+namespace {
+
+/// A setting that is as it is by default does not count, so that one which a later version adds changes no hash.
+void drop_defaults(nlohmann::json& value, const nlohmann::json& defaults) {
+  for (auto member = value.begin(); member != value.end();) {
+    const auto usual = defaults.find(member.key());
+    if (usual != defaults.end() && member->is_object()) drop_defaults(*member, *usual);
+    const bool is_usual = usual != defaults.end() && !member->is_object() && *usual == *member;
+    member = is_usual ? value.erase(member) : std::next(member);
+  }
+}
+
+nlohmann::json defaults() {
+  domain::Service service;
+  service.source.git.emplace();
+  return domain::to_json_value(service);
+}
+
+}  // namespace
+
 std::string config_hash(const domain::Service& service, const ResolvedSettings& settings, const std::string& key) {
   domain::Service resolved = service;
   resolved.container = settings.container;
   if (resolved.source.git) resolved.source.git->args = settings.build_args;
   auto value = domain::to_json_value(resolved);
-  for (const auto* name : {"repo", "branch", "trigger", "workflows", "depends_on", "vars", "strategy", "drain",
-                           "retain", "supersede", "image"}) {
+  for (const auto* name : {"repo", "branch", "trigger", "workflows", "depends_on", "vars", "strategy", "max_surge",
+                           "max_unavailable", "bake", "drain", "retain", "supersede", "image"}) {
     value.erase(name);
   }
   if (value.contains("git")) {
     for (const auto* name : {"url", "ssh_key", "ssh_known_hosts", "token_env"}) value["git"].erase(name);
   }
+  drop_defaults(value, defaults());
   return hmac_sha256_hex(key, value.dump());
 }
 
