@@ -245,16 +245,16 @@ void read_container(const Value& value, domain::ContainerSettings& container) {
   read_volumes(fields, container.volumes);
   read_extra_hosts(fields, container.extra_hosts);
   read_tmpfs(fields, container.tmpfs);
+  read_ports(fields, container.ports);
   read_restart(fields, container.restart);
   read_logging(fields, container);
   read_labels(fields, container.labels);
   read_limits_of(fields, container);
   fields.boolean("init", container.init);
   read_stop(fields, container);
-  for (const auto& [key, hint] : elsewhere) fields.refuse(std::string(key), "has no place here", std::string(hint));
   read_pre_stop(fields, container.pre_stop);
+  for (const auto& [key, hint] : elsewhere) fields.refuse(std::string(key), "has no place here", std::string(hint));
   fields.finish();
 }
 
 }  // namespace deploy::config
-  read_ports(fields, container.ports);

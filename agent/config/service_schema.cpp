@@ -121,13 +121,17 @@ void read_strategy(Fields& fields, domain::Service& service) {
     auto value = fields.find(key);
     if (value && known && service.strategy != StrategyKind::rolling) value->error("needs `strategy: rolling`");
   }
+  if (auto value = fields.find("bake"); value && known && service.strategy != StrategyKind::blue_green) {
+    value->error("needs `strategy: blue-green`", "the other strategies do not keep the old targets warm");
+  }
+  fields.duration("bake", milliseconds(0), day, service.bake);
   fields.integer("max_surge", 0, 100, service.max_surge);
   fields.integer("max_unavailable", 0, 100, service.max_unavailable);
+  if (known) check_runs_twice(fields, service);
   if (service.max_surge == 0 && service.max_unavailable == 0) {
     fields.find("max_surge")
         ->error("and `max_unavailable` cannot both be 0",
                 "write `max_unavailable: 1` to let a target go before there is a new one");
-  if (known) check_runs_twice(fields, service);
   }
 }
 
@@ -140,10 +144,6 @@ void read_supersede(Fields& fields, domain::Service& service) {
   }
 }
 
-  if (auto value = fields.find("bake"); value && known && service.strategy != StrategyKind::blue_green) {
-    value->error("needs `strategy: blue-green`", "the other strategies do not keep the old targets warm");
-  }
-  fields.duration("bake", milliseconds(0), day, service.bake);
 /// The JSON text of a single value: a plain true, null or 5 is what JSON takes it for, anything else is a string.
 std::optional<std::string> json_text(const Value& value) {
   const auto& node = value.node();
@@ -216,6 +216,7 @@ void read_health(const Value& value, bool has_proxy, domain::Service& service) {
   fields.duration("interval", milliseconds(10), hour, health.interval);
   fields.duration("timeout", milliseconds(10), hour, health.timeout);
   fields.integer("successes", 1, 1000, health.successes);
+  fields.integer("failures", 1, 1000, health.failures);
   fields.duration("start_after", milliseconds(0), hour, health.start_after);
   fields.duration("min_healthy", milliseconds(0), hour, health.min_healthy);
   fields.duration("deadline", milliseconds(10), day, health.deadline);
@@ -239,7 +240,6 @@ void read_proxy(const Value& value, ServiceFile& result) {
   if (auto port = fields.require("port", "the port that the app listens on inside of its container")) {
     proxy.port = static_cast<std::uint16_t>(port->integer(1, 65535).value_or(0));
     result.port = port->place();
-  fields.integer("failures", 1, 1000, health.failures);
   }
   if (auto parameters = fields.find("server_parameters")) {
     auto text = parameters->filled_text();

@@ -74,9 +74,9 @@ nlohmann::json to_json_value(const Service& service) {
                        {"strategy", to_string(service.strategy)},
                        {"max_surge", service.max_surge},
                        {"max_unavailable", service.max_unavailable},
+                       {"bake", service.bake},
                        {"health", service.health},
                        {"proxy", service.proxy},
-                       {"bake", service.bake},
                        {"drain", service.drain},
                        {"retain", service.retain},
                        {"supersede", to_string(service.supersede)}};
@@ -100,9 +100,9 @@ Service service_from_json(const nlohmann::json& value) {
   service.strategy = strategy_from(value.value("strategy", "rolling")).value_or(StrategyKind::rolling);
   service.max_surge = value.value("max_surge", service.max_surge);
   service.max_unavailable = value.value("max_unavailable", service.max_unavailable);
+  service.bake = value.value("bake", service.bake);
   service.health = value.value("health", service.health);
   service.proxy = value.value("proxy", service.proxy);
-  service.bake = value.value("bake", service.bake);
   service.drain = value.value("drain", service.drain);
   service.retain = value.value("retain", service.retain);
   service.supersede = supersede_from(value.value("supersede", "running")).value_or(Supersede::running);

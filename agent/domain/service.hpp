@@ -88,6 +88,7 @@ struct HealthCheck {
   std::chrono::milliseconds interval{1000};
   std::chrono::milliseconds timeout{5000};
   int successes = 1;
+  int failures = 1;                          // in a row that end the trust in a target that was healthy
   std::chrono::milliseconds min_healthy{0};  // how long it must stay healthy after that
   std::chrono::milliseconds deadline{120000};
   bool operator==(const HealthCheck&) const = default;
@@ -99,7 +100,6 @@ HealthCheck asked_once(HealthCheck check);
 /// How traffic reaches the service. `port` is the port inside the container; 0: the service takes no traffic.
 struct ProxySettings {
   std::string upstream;  // name of the upstream block for traffic from outside; empty: none
-  int failures = 1;                          // in a row that end the trust in a target that was healthy
   std::uint16_t port = 0;
   std::string server_parameters;        // after the address in each `server` line, e.g. "max_fails=3 fail_timeout=10s"
   std::vector<std::string> directives;  // further lines of the upstream block, e.g. "keepalive 32"

@@ -41,9 +41,9 @@ std::chrono::milliseconds deadline_of(const domain::Service& service, const doma
       return room_deadline + minutes(2);
     case StepKind::drain:
       return service.drain + seconds(60);
-    case StepKind::start:
     case StepKind::bake:
       return service.bake + longest_proof(service.health) + minutes(1);
+    case StepKind::start:
     case StepKind::probe:
     case StepKind::stop:
       // Undoing a stop starts and probes; undoing a start drains and stops.

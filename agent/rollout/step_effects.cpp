@@ -55,11 +55,11 @@ Task<Outcome> StepEffects::perform(Work& work, domain::Step step) {
       co_return co_await this->probe(work, step);
     case switch_traffic:
       co_return co_await switch_forward(work, step);
+    case bake:
+      co_return co_await this->bake(work, step);
     case promote:
       co_return this->promote(work, step);
     case drain:
-    case bake:
-      co_return co_await this->bake(work, step);
       co_return co_await this->drain(work, step.targets);
     case stop:
       co_return co_await this->stop(work, step);
@@ -92,10 +92,10 @@ Task<Outcome> StepEffects::undo(Work& work, domain::Step step) {
     case fetch:
     case image:
     case probe:
+    case bake:
     case drain:
     case promote:
     case remove:
-    case bake:
     case prune:
       break;
   }
@@ -213,6 +213,24 @@ Task<Outcome> StepEffects::probe(Work& work, domain::Step step) {
   co_return outcome;
 }
 
+/// One bad proof ends them all.
+Task<void> StepEffects::prove_all(Work& work, const domain::Step& step, const domain::HealthCheck& check) {
+  std::vector<Task<void>> proofs;
+  for (const auto& target : load(step.targets)) proofs.push_back(prove_healthy(work, target, check));
+  return all_of(std::move(proofs));
+}
+
+/// The new targets have the traffic now, and have to stay healthy for as long as the old ones are kept warm.
+Task<Outcome> StepEffects::bake(Work& work, domain::Step step) {
+  auto check = work.service.health;
+  check.start_after = milliseconds{0};
+  check.min_healthy = work.service.bake;
+  co_await prove_all(work, step, check);
+  Outcome outcome;
+  outcome.detail = "healthy in traffic for " + human_duration(work.service.bake);
+  co_return outcome;
+}
+
 domain::Service StepEffects::service_of(const Work& work, const domain::Target& target) {
   return journal_.stored_config(target).value_or(work.service);
 }
@@ -244,24 +262,6 @@ Outcome StepEffects::promote(Work& work, const domain::Step& step) {
     journal_.revisions.set_promoted(work.revision->id, journal_.now());
   };
   return outcome;
-/// One bad proof ends them all.
-Task<void> StepEffects::prove_all(Work& work, const domain::Step& step, const domain::HealthCheck& check) {
-  std::vector<Task<void>> proofs;
-  for (const auto& target : load(step.targets)) proofs.push_back(prove_healthy(work, target, check));
-  return all_of(std::move(proofs));
-}
-
-/// The new targets have the traffic now, and have to stay healthy for as long as the old ones are kept warm.
-Task<Outcome> StepEffects::bake(Work& work, domain::Step step) {
-  auto check = work.service.health;
-  check.start_after = milliseconds{0};
-  check.min_healthy = work.service.bake;
-  co_await prove_all(work, step, check);
-  Outcome outcome;
-  outcome.detail = "healthy in traffic for " + human_duration(work.service.bake);
-  co_return outcome;
-}
-
 }
 
 Task<Outcome> StepEffects::stop(Work& work, domain::Step step) {
@@ -269,9 +269,23 @@ Task<Outcome> StepEffects::stop(Work& work, domain::Step step) {
     const auto container = co_await engine_.inspect(target.container_id);
     if (!container) continue;
     const auto settings = service_of(work, target).container;
+    if (container->state == "running") co_await run_pre_stop(work, target, settings);
     co_await engine_.stop(target.container_id, settings.stop_grace_period);
   }
   co_return Outcome{};
+}
+
+/// Whatever comes of it, the container is stopped after it.
+Task<void> StepEffects::run_pre_stop(Work& work, domain::Target target, domain::ContainerSettings settings) {
+  if (settings.pre_stop.empty()) co_return;
+  const auto said = target.container_name + ": pre_stop ";
+  try {
+    const auto result = co_await engine_.exec(target.container_id, settings.pre_stop, settings.stop_grace_period);
+    log_.append(work.rollout.id, said + "exited with " + std::to_string(result.exit_code));
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::cancelled || error.transient()) throw;
+    log_.append(work.rollout.id, said + "failed: " + error.message());
+  }
 }
 
 Task<Outcome> StepEffects::remove(Work& work, domain::Step step) {
@@ -300,23 +314,9 @@ Task<Outcome> StepEffects::undo_start(Work& work, domain::Step step) {
   const auto steps = journal_.rollouts.steps(work.rollout.id);
   const bool had_traffic = std::any_of(steps.begin(), steps.end(), [](const domain::Step& other) {
     return other.kind == domain::StepKind::switch_traffic && other.attempts > 0;
-    if (container->state == "running") co_await run_pre_stop(work, target, settings);
   });
   if (had_traffic) co_await drain(work, step.targets);
   co_return co_await stop(work, step);
-}
-
-/// Whatever comes of it, the container is stopped after it.
-Task<void> StepEffects::run_pre_stop(Work& work, domain::Target target, domain::ContainerSettings settings) {
-  if (settings.pre_stop.empty()) co_return;
-  const auto said = target.container_name + ": pre_stop ";
-  try {
-    const auto result = co_await engine_.exec(target.container_id, settings.pre_stop, settings.stop_grace_period);
-    log_.append(work.rollout.id, said + "exited with " + std::to_string(result.exit_code));
-  } catch (const Error& error) {
-    if (error.kind() == ErrorKind::cancelled || error.transient()) throw;
-    log_.append(work.rollout.id, said + "failed: " + error.message());
-  }
 }
 
 Task<Outcome> StepEffects::undo_stop(Work& work, domain::Step step) {

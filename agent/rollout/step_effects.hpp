@@ -90,6 +90,7 @@ class StepEffects {
   Task<Outcome> create(Work& work, domain::Step step);
   Task<Outcome> start(Work& work, domain::Step step);
   Task<Outcome> probe(Work& work, domain::Step step);
+  Task<Outcome> bake(Work& work, domain::Step step);
   Task<Outcome> switch_forward(Work& work, domain::Step step);
   Task<Outcome> switch_to(Work& work, std::vector<domain::TargetId> targets);
   Outcome promote(Work& work, const domain::Step& step);
@@ -102,27 +103,26 @@ class StepEffects {
   Task<Outcome> undo_start(Work& work, domain::Step step);
   Task<Outcome> undo_stop(Work& work, domain::Step step);
 
-  Task<Outcome> bake(Work& work, domain::Step step);
   Task<std::optional<ports::Container>> find_own(std::string name, ports::Labels own);
   Task<std::string> create_one(Work& work, domain::Target target, ports::ContainerSpec spec);
   Task<void> prove_healthy(Work& work, domain::Target target, domain::HealthCheck check);
+  Task<void> run_pre_stop(Work& work, domain::Target target, domain::ContainerSettings settings);
+  Task<void> prove_all(Work& work, const domain::Step& step, const domain::HealthCheck& check);
   Task<void> remove_images(std::vector<domain::Revision> dropped);
   domain::Service service_of(const Work& work, const domain::Target& target);
   Task<bool> is_live(Work& work, std::string revision);
   Task<int> drain_one(domain::Target target, std::chrono::steady_clock::time_point deadline);
   Task<void> check_disk(std::string doing);
-  Task<std::shared_ptr<ports::SourceTree>> context_of(Work& work, std::string commit);
-  Task<void> make_image(Work& work, domain::Revision revision, std::shared_ptr<ports::SourceTree> context);
   Task<void> await_memory(Work& work);
   Task<void> await_workers(Work& work);
   bool others_under_way(const Work& work);
+  Task<std::shared_ptr<ports::SourceTree>> context_of(Work& work, std::string commit);
+  Task<void> make_image(Work& work, domain::Revision revision, std::shared_ptr<ports::SourceTree> context);
   void intend(Work& work, domain::Revision revision);
   std::vector<domain::Target> load(const std::vector<domain::TargetId>& ids);
   ports::OnLog logger(Work& work);
 
   ports::ContainerEngine& engine_;
-  Task<void> run_pre_stop(Work& work, domain::Target target, domain::ContainerSettings settings);
-  Task<void> prove_all(Work& work, const domain::Step& step, const domain::HealthCheck& check);
   ports::SourceMirror& source_;
   Traffic& traffic_;
   ports::HealthProber& prober_;

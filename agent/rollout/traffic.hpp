@@ -72,9 +72,9 @@ class Traffic {
   Journal& journal_;
   const std::vector<domain::Service>& services_;
   AsyncMutex one_change_;
+  std::list<std::weak_ptr<Request>> waiting_;  // a request whose coroutine was cancelled is gone
   /// What was proved and may not have been written down yet: another service's change must not take it back.
   Routed proved_;
 };
-  std::list<std::weak_ptr<Request>> waiting_;  // a request whose coroutine was cancelled is gone
 
 }  // namespace deploy::rollout

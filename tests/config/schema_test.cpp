@@ -83,8 +83,8 @@ TEST_CASE("every key of a service file arrives in its field") {
   container.pre_stop = {"nginx", "-s", "quit"};
   wanted.replicas = 2;
   wanted.strategy = domain::StrategyKind::blue_green;
-  wanted.health.http = "/api/health?deep=1";
   wanted.bake = 10min;
+  wanted.health.http = "/api/health?deep=1";
   wanted.health.port = 8080;
   wanted.health.expect_status = 204;
   wanted.health.expect_json = {
@@ -92,9 +92,9 @@ TEST_CASE("every key of a service file arrives in its field") {
   wanted.health.interval = 500ms;
   wanted.health.timeout = 2s;
   wanted.health.successes = 3;
+  wanted.health.failures = 2;
   wanted.health.deadline = 5min;
   wanted.proxy.upstream = "backend";
-  wanted.health.failures = 2;
   wanted.proxy.port = 8080;
   wanted.proxy.server_parameters = "max_fails=3 fail_timeout=10s";
   wanted.proxy.directives = {"keepalive 32", "hash $request_uri consistent"};
@@ -131,7 +131,6 @@ TEST_CASE("a rolling update may let targets go before there are new ones") {
   CHECK(read_service(begin + "strategy: recreate\n").strategy == domain::StrategyKind::recreate);
 }
 
-TEST_CASE("a health check asks over TCP or by a command, too") {
 TEST_CASE("a service that holds a port of the host cannot run twice: it is recreated") {
   const std::string begin = "service: web\non: manual\nsource: { image: web }\n";
   const auto service =
@@ -147,6 +146,7 @@ TEST_CASE("a service that holds a port of the host cannot run twice: it is recre
   }
 }
 
+TEST_CASE("a health check asks over TCP or by a command, too") {
   const std::string begin = "service: web\non: manual\nsource: { image: web }\nproxy: { port: 80 }\n";
   const auto tcp = read_service(begin + "health: { tcp: 5432, timeout: 1s, start_after: 2s }\n").health;
   CHECK(tcp.tcp);
@@ -282,7 +282,6 @@ TEST_CASE("single errors of a service file") {
        "s.yaml:5:12: error: `max_surge` needs `strategy: rolling`\n"
        "  max_surge: 2\n"
        "             ^\n"},
-      {"source: { image: a }\nhealth: { http: / }\n",
       {"source: { image: a }\nbake: 1m\n",
        "s.yaml:4:7: error: `bake` needs `strategy: blue-green`\n"
        "  bake: 1m\n"
@@ -304,6 +303,7 @@ TEST_CASE("single errors of a service file") {
        "  container: { pre_stop: [] }\n"
        "                         ^\n"
        "  hint: e.g. [nginx, -s, quit]\n"},
+      {"source: { image: a }\nhealth: { http: / }\n",
        "s.yaml:4:17: error: `health.http` needs a port\n"
        "  health: { http: / }\n"
        "                  ^\n"

@@ -44,8 +44,8 @@ TEST_CASE("json: the body of a container with everything set") {
       "RestartPolicy": {"Name": "unless-stopped"}, "NetworkMode": "internal",
       "Binds": ["/host:/in:ro", "data:/data"], "ExtraHosts": ["db:10.0.0.2"],
       "Tmpfs": {"/run": "", "/tmp": "size=64m"},
-      "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m"}},
       "PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "8080"}, {"HostIp": "127.0.0.1", "HostPort": "81"}]},
+      "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m"}},
       "Memory": 1048576, "NanoCpus": 1500000000, "Init": true },
     "NetworkingConfig": {"EndpointsConfig": {"internal":
       {"IPAMConfig": {"IPv4Address": "10.1.0.5"}, "Aliases": ["backend-1"]}}} })"));

@@ -36,16 +36,16 @@ class FakeProxy final : public ports::UpstreamProxy {
   /// Hears "proxy.apply.before", "proxy.apply.after" and "proxy.wait"; may throw.
   std::function<void(std::string_view point)> on_point;
   std::vector<std::string> notes;
-
-  Task<ports::SwitchReport> apply(std::vector<ports::Route> routes) override {
   /// How long a change takes, where there is a clock.
   std::chrono::milliseconds takes{0};
   ports::Clock* clock = nullptr;
+
+  Task<ports::SwitchReport> apply(std::vector<ports::Route> routes) override {
     ++apply_calls;
     reach("proxy.apply.before");
+    if (clock != nullptr) co_await clock->sleep_for(takes);
     ports::SwitchReport report;
     report.changed = live != routes;
-    if (clock != nullptr) co_await clock->sleep_for(takes);
     if (report.changed) {
       if (auto error = take(fail_before)) throw *error;
     }

@@ -106,13 +106,6 @@ Task<ports::Verdict> SimProber::prove(std::string container_id, ports::Endpoint 
     co_await stage_.world.clock.sleep_for(std::chrono::seconds(20));  // its deadline
     verdict = look(container_id, endpoint);
   }
-  try {
-    boundary_.leave(Port::prober, "prove", endpoint.address + " " + verdict.reason);
-  } catch (const Error& error) {  // the port never throws for a target that is not healthy
-    verdict = {false, error.message()};
-    watch_.found_unhealthy(container_id);
-  }
-  if (verdict.healthy) watch_.proved(container_id);
   if (verdict.healthy && check.min_healthy.count() > 0) {
     watch_.proved(container_id);
     if (stage_.dies_in_traffic(container_id)) {
@@ -123,6 +116,13 @@ Task<ports::Verdict> SimProber::prove(std::string container_id, ports::Endpoint 
     co_await stage_.world.clock.sleep_for(check.min_healthy);
     verdict = look(container_id, endpoint);
   }
+  try {
+    boundary_.leave(Port::prober, "prove", endpoint.address + " " + verdict.reason);
+  } catch (const Error& error) {  // the port never throws for a target that is not healthy
+    verdict = {false, error.message()};
+    watch_.found_unhealthy(container_id);
+  }
+  if (verdict.healthy) watch_.proved(container_id);
   if (on_note) on_note(verdict.reason);
   co_return verdict;
 }

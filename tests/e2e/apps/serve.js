@@ -28,18 +28,24 @@ async function readBody(stream) {
 }
 
 // VERSION may name a fault, so that a commit can be one that never works: "v4 unhealthy" answers its health check 503,
-// "v4 crash" exits at once, "v4 deaf" listens to nobody. A file /tmp/ill makes one container unhealthy for as long as it is there.
+// "v4 crash" exits at once, "v4 deaf" listens to nobody, "v4 slow" never answers its health check, "v4 flaps" answers it well for a
+// second and badly for the next, "v4 dies" exits some seconds after it was healthy for the first time. A file /tmp/ill makes one container unhealthy for as long as it is there.
 function serve(port, handle) {
   const [, fault] = version.split(' ');
   if (fault === 'crash') {
     console.error('cannot start: the database schema is newer than this version');
     process.exit(3);
   }
+  let dying;
+  const isIll = () => fault === 'unhealthy' || (fault === 'flaps' && Math.floor(process.uptime()) % 2 === 1) || fs.existsSync('/tmp/ill');
   const server = http.createServer((request, response) => {
-    if (request.url.endsWith('/health') && (fault === 'unhealthy' || fs.existsSync('/tmp/ill'))) {
+    const asksHealth = request.url.endsWith('/health');
+    if (asksHealth && fault === 'slow') return;
+    if (asksHealth && isIll()) {
       console.error('health check: the connection pool is exhausted');
       return sendJson(response, 503, { status: 'DOWN' });
     }
+    if (asksHealth && fault === 'dies') dying ??= setTimeout(() => process.exit(4), 3000);
     return handle(request, response).catch((error) => sendJson(response, 500, { error: error.message }));
   });
   // Longer than any client or proxy keeps an idle connection, so that it is never this side that closes one.
