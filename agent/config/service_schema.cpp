@@ -181,6 +181,17 @@ void read_expect(const Value& value, domain::HealthCheck& health) {
   fields.finish();
 }
 
+void read_warm_up(const Value& value, domain::HealthCheck& health) {
+  Fields fields(value);
+  if (auto http = fields.require("http", "the path of the request, e.g. /v1/completions")) {
+    auto path = http->filled_text();
+    if (path && check_url_path(*http, *path)) health.warm_up_http = std::move(*path);
+  }
+  fields.text("body", health.warm_up_body);
+  fields.duration("timeout", milliseconds(10), day, health.warm_up_timeout);
+  fields.finish();
+}
+
 void read_health(const Value& value, bool has_proxy, domain::Service& service) {
   auto& health = service.health;
   if (value.is_scalar()) {
@@ -195,20 +206,19 @@ void read_health(const Value& value, bool has_proxy, domain::Service& service) {
     auto path = http->filled_text();
     if (path && check_url_path(*http, *path)) health.http = std::move(*path);
   }
-  for (const auto* key : {"port", "expect"}) {
-    auto field = fields.find(key);
-    if (field && !http) field->error("needs `health.http`", "without it nothing is asked over HTTP");
-  }
+  auto warm_up = fields.find("warm_up");
+  if (auto expect = fields.find("expect"); expect && !http)
+    expect->error("needs `health.http`", "without it nothing is asked over HTTP");
+  if (auto port = fields.find("port"); port && !http && !warm_up)
+    port->error("needs `health.http`", "without it nothing is asked over HTTP");
   fields.integer("port", 1, 65535, health.port);
   auto tcp = fields.find("tcp");
-  health.tcp = tcp.has_value();
-  fields.integer("tcp", 1, 65535, health.port);
+  fields.integer("tcp", 1, 65535, health.tcp_port);
   auto exec = fields.find("exec");
   fields.texts("exec", health.exec);
   if (exec && exec->is_list() && exec->items().empty()) exec->error("names no command", "e.g. [pg_isready, -U, app]");
-  if (http && tcp) tcp->error("and `health.http` are two checks of one target", "keep the one that says more");
-  if (exec && (http || tcp))
-    exec->error("and another check are two checks of one target", "keep the one that says more");
+  if (auto log = fields.find("log")) health.log = log->filled_text().value_or("");
+  if (warm_up) read_warm_up(*warm_up, health);
   if (auto timeout = fields.find("timeout"); timeout && !http && !tcp && !exec) {
     timeout->error("needs `http`, `tcp` or `exec`", "without them the image's own HEALTHCHECK is asked");
   }
@@ -222,8 +232,9 @@ void read_health(const Value& value, bool has_proxy, domain::Service& service) {
   fields.duration("deadline", milliseconds(10), day, health.deadline);
   fields.finish();
   if (health.port == 0) health.port = service.proxy.port;
-  if (http && health.port == 0 && !fields.find("port") && !has_proxy) {
-    http->error("needs a port", "set `health.port`, or `proxy.port` for a service that takes traffic");
+  const auto& over_http = http ? http : warm_up;
+  if (over_http && health.port == 0 && !fields.find("port") && !has_proxy) {
+    over_http->error("needs a port", "set `health.port`, or `proxy.port` for a service that takes traffic");
   }
 }
 

@@ -48,8 +48,9 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ContainerSettings, environment, 
                                                 volumes, extra_hosts, tmpfs, ports, pre_stop, restart, log_driver,
                                                 log_options, labels, memory_bytes, cpus, init, stop_signal,
                                                 stop_grace_period)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HealthCheck, http, tcp, exec, port, expect_status, expect_headers,
-                                                expect_json, expect_body, start_after, interval, timeout, successes,
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HealthCheck, http, port, tcp_port, exec, log, expect_status,
+                                                expect_headers, expect_json, expect_body, start_after, interval,
+                                                timeout, warm_up_http, warm_up_body, warm_up_timeout, successes,
                                                 failures, min_healthy, deadline)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ProxySettings, upstream, port, server_parameters, directives)
 
@@ -57,6 +58,8 @@ HealthCheck asked_once(HealthCheck check) {
   check.successes = check.failures = 1;
   check.start_after = check.min_healthy = std::chrono::milliseconds{0};
   check.deadline = check.timeout;
+  check.log_seen = true;
+  check.warm_up_http.clear();
   return check;
 }
 

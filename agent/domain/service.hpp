@@ -73,13 +73,15 @@ struct ContainerSettings {
   bool operator==(const ContainerSettings&) const = default;
 };
 
-/// When is a target healthy? Asked over HTTP, over TCP or by a command, whichever is set; else by the image's
-/// HEALTHCHECK.
+/// When is a target healthy? When all of http, tcp, exec and log that are set say so; where none is, the image's
+/// HEALTHCHECK is asked.
 struct HealthCheck {
   std::string http;               // path of a GET request
-  bool tcp = false;               // the port accepts a connection
+  std::uint16_t port = 0;         // of http; the service's port if 0 in the file
+  std::uint16_t tcp_port = 0;     // accepts a connection; 0: not asked
   std::vector<std::string> exec;  // run in the container: exits with 0
-  std::uint16_t port = 0;         // of http and tcp; the service's port if 0 in the file
+  std::string log;                // a part of a line of the container's log, once
+  bool log_seen = false;          // it was there before, and is not looked for again; never stored
   int expect_status = 200;
   std::map<std::string, std::string> expect_headers;  // name -> wanted value
   std::map<std::string, std::string> expect_json;     // JSON pointer (RFC 6901) -> JSON text of the wanted value
@@ -87,6 +89,9 @@ struct HealthCheck {
   std::chrono::milliseconds start_after{0};           // before the first probe
   std::chrono::milliseconds interval{1000};
   std::chrono::milliseconds timeout{5000};
+  std::string warm_up_http;  // path of a request that is sent once the others say so; empty: none
+  std::string warm_up_body;  // JSON that makes it a POST
+  std::chrono::milliseconds warm_up_timeout{300000};  // until it is answered 2xx
   int successes = 1;
   int failures = 1;                          // in a row that end the trust in a target that was healthy
   std::chrono::milliseconds min_healthy{0};  // how long it must stay healthy after that

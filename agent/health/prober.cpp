@@ -16,9 +16,10 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr int exit_code_killed = 137;
+constexpr int log_lines = 2000;
 
 bool asks_the_engine(const domain::HealthCheck& check) {
-  return check.http.empty() && !check.tcp && check.exec.empty();
+  return check.http.empty() && check.tcp_port == 0 && check.exec.empty() && check.log.empty();
 }
 
 }  // namespace
@@ -39,65 +40,159 @@ std::optional<std::string> end_of(const std::optional<ports::Container>& contain
   return std::nullopt;
 }
 
-Task<ports::Verdict> Prober::prove(std::string container_id, ports::Endpoint endpoint, domain::HealthCheck check,
-                                   std::function<void(std::string_view)> on_note) {
-  if (check.port != 0) endpoint.port = check.port;
-  if (check.start_after > milliseconds{0}) co_await clock_.sleep_for(check.start_after);
-  const auto start = clock_.steady_now();
-  Judge judge(check, start);
-  std::optional<int> restarts;
-  std::string last_note;
-  for (;;) {
-    Answer answer;
+namespace {
+
+/// One proof of one target.
+class Proof {
+ public:
+  Proof(ports::ContainerEngine& engine, ports::Clock& clock, std::string container_id, ports::Endpoint endpoint,
+        domain::HealthCheck check, std::function<void(std::string_view)> on_note)
+      : engine_(engine),
+        clock_(clock),
+        container_id_(std::move(container_id)),
+        endpoint_(std::move(endpoint)),
+        check_(std::move(check)),
+        on_note_(std::move(on_note)),
+        begun_(clock.steady_now()),
+        judge_(check_, begun_),
+        log_seen_(check_.log.empty() || check_.log_seen),
+        warm_(check_.warm_up_http.empty()) {
+    if (check_.port != 0) endpoint_.port = check_.port;
+  }
+
+  Task<ports::Verdict> run() {
+    for (;;) {
+      Answer answer;
+      auto ended = co_await look(&answer);
+      if (ended) co_return *ended;
+      if (answer.good && !warm_) {
+        ended = co_await warm_up();
+        if (ended) co_return *ended;
+        continue;
+      }
+      const auto verdict = judge_.heard(answer, clock_.steady_now());
+      if (verdict) co_return *verdict;
+      co_await clock_.sleep_for(judge_.next_wait(clock_.steady_now()));
+    }
+  }
+
+ private:
+  /// Asks the engine, and then the target. A verdict where no later answer could change it.
+  Task<std::optional<ports::Verdict>> look(Answer* answer) {
     std::optional<ports::Container> container;
     bool engine_answers = true;
     try {
-      container = co_await engine_.inspect(container_id);
+      container = co_await engine_.inspect(container_id_);
+      if (container && !log_seen_) log_seen_ = co_await says(check_.log);
     } catch (const Error& error) {
       // An engine that is being restarted says nothing about the target.
       if (!error.transient()) throw;
       engine_answers = false;
-      answer.text = error.message();
+      answer->text = error.message();
     }
     if (engine_answers) {
-      if (container && !restarts) restarts = container->restart_count;
-      const auto age = std::chrono::duration_cast<milliseconds>(clock_.steady_now() - start);
-      ports::Verdict ended{false, end_of(container, restarts.value_or(0), age).value_or("")};
-      if (!ended.reason.empty()) co_return ended;
-      if (asks_the_engine(check) && container->health == "none") {
-        ended.reason =
-            "the image has no HEALTHCHECK, so nothing tells whether it is healthy; set health.http to a path that "
-            "answers 200 once the app is ready";
-        co_return ended;
-      }
-      if (asks_the_engine(check)) answer = judge_healthcheck(*container);
+      auto ended = verdict_on(container);
+      if (ended) co_return ended;
     }
-    if (!asks_the_engine(check)) {
-      const auto timeout = judge.patience(clock_.steady_now());
-      answer = co_await probe(container_id, endpoint, check, timeout);
+    if (!log_seen_) {
+      if (engine_answers) answer->text = fmt::format("its log does not say \"{}\"", check_.log);
+    } else if (asks_the_engine(check_)) {
+      if (engine_answers) *answer = judge_healthcheck(*container);
+    } else {
+      const auto timeout = judge_.patience(clock_.steady_now());
+      *answer = co_await probe(timeout);
       // What the deadline cut short says less than the answer before it.
-      if (timeout < check.timeout && answer.cut_short && !last_note.empty()) answer.text = last_note;
+      if (timeout < check_.timeout && answer->cut_short && !last_note_.empty()) answer->text = last_note_;
     }
-    if (on_note && answer.text != last_note) on_note(answer.text);
-    last_note = answer.text;
-    auto verdict = judge.heard(answer, clock_.steady_now());
-    if (verdict) co_return *verdict;
-    co_await clock_.sleep_for(judge.next_wait(clock_.steady_now()));
+    note(answer->text);
+    co_return std::nullopt;
   }
-}
 
-Task<Answer> Prober::probe(std::string container_id, ports::Endpoint endpoint, domain::HealthCheck check,
-                           milliseconds timeout) {
-  if (!check.http.empty()) co_return co_await probe_http(endpoint, check, timeout);
-  if (check.tcp) co_return co_await probe_tcp(endpoint, timeout);
-  Answer answer;
-  try {
-    answer = co_await probe_exec(engine_, container_id, check.exec, timeout);
-  } catch (const Error& error) {
-    if (!error.transient()) throw;
-    answer.text = error.message();
+  std::optional<ports::Verdict> verdict_on(const std::optional<ports::Container>& container) {
+    if (container && !restarts_) restarts_ = container->restart_count;
+    const auto age = std::chrono::duration_cast<milliseconds>(clock_.steady_now() - begun_);
+    const auto ended = end_of(container, restarts_.value_or(0), age);
+    if (ended) return ports::Verdict{false, *ended};
+    if (!asks_the_engine(check_) || container->health != "none") return std::nullopt;
+    return ports::Verdict{
+        false,
+        "the image has no HEALTHCHECK, so nothing tells whether it is healthy; set health.http to a path that "
+        "answers 200 once the app is ready"};
   }
-  co_return answer;
+
+  /// The first bad answer of all that is asked, else the last good one.
+  Task<Answer> probe(milliseconds timeout) {
+    Answer answer;
+    answer.good = true;
+    answer.text = fmt::format("its log says \"{}\"", check_.log);
+    if (!check_.http.empty()) answer = co_await probe_http(endpoint_, check_, timeout);
+    if (answer.good && check_.tcp_port != 0) {
+      const ports::Endpoint port{endpoint_.address, check_.tcp_port};
+      answer = co_await probe_tcp(port, timeout);
+    }
+    if (!answer.good || check_.exec.empty()) co_return answer;
+    try {
+      answer = co_await probe_exec(engine_, container_id_, check_.exec, timeout);
+    } catch (const Error& error) {
+      if (!error.transient()) throw;
+      answer.good = false;
+      answer.text = error.message();
+    }
+    co_return answer;
+  }
+
+  /// Has the container written a line with this in it?
+  Task<bool> says(std::string wanted) {
+    const auto lines = co_await engine_.log_tail(container_id_, log_lines);
+    co_return std::any_of(lines.begin(), lines.end(),
+                          [&](const std::string& line) { return line.find(wanted) != std::string::npos; });
+  }
+
+  /// One try, of a target that is healthy but for this. A verdict once its time is over.
+  Task<std::optional<ports::Verdict>> warm_up() {
+    if (!warm_by_) warm_by_ = clock_.steady_now() + check_.warm_up_timeout;
+    const auto left = std::chrono::ceil<milliseconds>(*warm_by_ - clock_.steady_now());
+    const auto answer = co_await probe_warm_up(endpoint_, check_, std::max(milliseconds{1}, left));
+    note(answer.text);
+    warm_ = answer.good;
+    judge_ = Judge(check_, clock_.steady_now());  // the time until it was warm was its own
+    if (warm_) co_return std::nullopt;
+    if (clock_.steady_now() + check_.interval >= *warm_by_) {
+      const auto limit = seconds_text(check_.warm_up_timeout);
+      ports::Verdict cold{false, fmt::format("not warm within {}: {}", limit, answer.text)};
+      co_return cold;
+    }
+    co_await clock_.sleep_for(check_.interval);
+    co_return std::nullopt;
+  }
+
+  void note(const std::string& text) {
+    if (on_note_ && text != last_note_) on_note_(text);
+    last_note_ = text;
+  }
+
+  ports::ContainerEngine& engine_;
+  ports::Clock& clock_;
+  std::string container_id_;
+  ports::Endpoint endpoint_;
+  domain::HealthCheck check_;
+  std::function<void(std::string_view)> on_note_;
+  std::chrono::steady_clock::time_point begun_;
+  Judge judge_;
+  std::optional<int> restarts_;
+  bool log_seen_;
+  bool warm_;
+  std::optional<std::chrono::steady_clock::time_point> warm_by_;
+  std::string last_note_;
+};
+
+}  // namespace
+
+Task<ports::Verdict> Prober::prove(std::string container_id, ports::Endpoint endpoint, domain::HealthCheck check,
+                                   std::function<void(std::string_view)> on_note) {
+  if (check.start_after > milliseconds{0}) co_await clock_.sleep_for(check.start_after);
+  Proof proof(engine_, clock_, std::move(container_id), std::move(endpoint), std::move(check), std::move(on_note));
+  co_return co_await proof.run();
 }
 
 }  // namespace deploy::health

@@ -1,6 +1,6 @@
-// Probes a target until there is a verdict: over HTTP or TCP at its fixed address, by a command in its container, or by
-// the HEALTHCHECK that the engine runs; and watches whether its container still lives. One proof is one coroutine; many
-// may run at once on one thread.
+// Probes a target until there is a verdict: over HTTP and TCP at its fixed address, by a command in its container, by
+// its log, or by the HEALTHCHECK that the engine runs; warms it up; and watches whether its container still lives. One
+// proof is one coroutine; many may run at once on one thread.
 #pragma once
 
 #include <functional>
@@ -28,9 +28,6 @@ class Prober final : public ports::HealthProber {
                              std::function<void(std::string_view)> on_note) override;
 
  private:
-  Task<Answer> probe(std::string container_id, ports::Endpoint endpoint, domain::HealthCheck check,
-                     std::chrono::milliseconds timeout);
-
   ports::ContainerEngine& engine_;
   ports::Clock& clock_;
 };

@@ -17,12 +17,18 @@ using std::chrono::milliseconds;
 
 constexpr std::size_t body_bytes_max = 64 * 1024;
 
-Task<http::Response> get(ports::Endpoint endpoint, std::string path, milliseconds timeout) {
+/// A GET, or with a body a POST.
+Task<http::Response> ask(ports::Endpoint endpoint, std::string path, std::string json, milliseconds timeout) {
   http::Client client(http::tcp_connector(endpoint.address, endpoint.port));
   http::Request request;
   request.target = std::move(path);
   request.headers["Host"] = endpoint.address;
   request.headers["User-Agent"] = "deployctl-health";
+  if (!json.empty()) {
+    request.method = "POST";
+    request.headers["Content-Type"] = "application/json";
+    request.body = std::move(json);
+  }
   auto body = std::make_shared<std::string>();
   http::OnPart keep = [body](std::string_view part) {
     body->append(part.substr(0, body_bytes_max - std::min(body_bytes_max, body->size())));
@@ -54,11 +60,27 @@ Answer failure(const std::string& what, std::uint16_t port, milliseconds timeout
 
 Task<Answer> probe_http(ports::Endpoint endpoint, domain::HealthCheck check, milliseconds timeout) {
   try {
-    const auto response = co_await get(endpoint, check.http, timeout);
+    const auto response = co_await ask(endpoint, check.http, "", timeout);
     co_return judge_response(check, endpoint.port, response);
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::cancelled) throw;
     co_return failure(fmt::format("GET {} on port {}", check.http, endpoint.port), endpoint.port, timeout, error);
+  }
+}
+
+Task<Answer> probe_warm_up(ports::Endpoint endpoint, domain::HealthCheck check, milliseconds timeout) {
+  const auto* method = check.warm_up_body.empty() ? "GET" : "POST";
+  const auto what = fmt::format("the warm-up {} {} on port {}", method, check.warm_up_http, endpoint.port);
+  try {
+    const auto response = co_await ask(endpoint, check.warm_up_http, check.warm_up_body, timeout);
+    Answer answer;
+    answer.good = response.status / 100 == 2;
+    answer.text = fmt::format("{} answered {}", what, response.status);
+    if (!answer.good && !response.body.empty()) answer.text += ": " + excerpt(response.body);
+    co_return answer;
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::cancelled) throw;
+    co_return failure(what, endpoint.port, timeout, error);
   }
 }
 

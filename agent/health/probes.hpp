@@ -15,6 +15,10 @@ namespace deploy::health {
 /// alone.
 Task<Answer> probe_http(ports::Endpoint endpoint, domain::HealthCheck check, std::chrono::milliseconds timeout);
 
+/// The request that makes an app load what it answers with: a POST where it has a body, else a GET. Any 2xx within
+/// `timeout` is good. Throws Error(cancelled) alone.
+Task<Answer> probe_warm_up(ports::Endpoint endpoint, domain::HealthCheck check, std::chrono::milliseconds timeout);
+
 /// One connection, which is closed at once. Throws Error(cancelled) alone.
 Task<Answer> probe_tcp(ports::Endpoint endpoint, std::chrono::milliseconds timeout);
 

@@ -17,7 +17,7 @@ using std::chrono::minutes;
 using std::chrono::seconds;
 
 std::chrono::milliseconds longest_proof(const domain::HealthCheck& check) {
-  return check.start_after + check.deadline + check.min_healthy;
+  return check.start_after + check.warm_up_timeout + 2 * check.deadline + check.min_healthy;
 }
 
 /// No step goes on for ever. Effects have deadlines of their own and better messages; this is the last one.

@@ -224,6 +224,8 @@ Task<void> StepEffects::prove_all(Work& work, const domain::Step& step, const do
 Task<Outcome> StepEffects::bake(Work& work, domain::Step step) {
   auto check = work.service.health;
   check.start_after = milliseconds{0};
+  check.log_seen = true;
+  check.warm_up_http.clear();
   check.min_healthy = work.service.bake;
   co_await prove_all(work, step, check);
   Outcome outcome;

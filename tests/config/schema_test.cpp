@@ -10,6 +10,7 @@
 using namespace deploy;
 using namespace std::chrono_literals;
 using deploy::tests::agent_errors;
+using deploy::tests::read_service;
 using deploy::tests::service_errors;
 
 namespace {
@@ -20,13 +21,6 @@ std::string data(const std::string& name) {
   std::stringstream text;
   text << in.rdbuf();
   return text.str();
-}
-
-domain::Service read_service(const std::string& text, const std::string& file = "s.yaml") {
-  config::Diagnostics diagnostics;
-  auto result = config::parse_service(file, text, diagnostics);
-  REQUIRE(diagnostics.render() == "");
-  return result.value().service;
 }
 
 config::AgentConfig read_agent(const std::string& text, const std::string& file = "agent.yaml") {
@@ -146,29 +140,6 @@ TEST_CASE("a service that holds a port of the host cannot run twice: it is recre
   }
 }
 
-TEST_CASE("a health check asks over TCP or by a command, too") {
-  const std::string begin = "service: web\non: manual\nsource: { image: web }\nproxy: { port: 80 }\n";
-  const auto tcp = read_service(begin + "health: { tcp: 5432, timeout: 1s, start_after: 2s }\n").health;
-  CHECK(tcp.tcp);
-  CHECK(tcp.port == 5432);
-  CHECK(tcp.start_after == 2s);
-  const auto exec = read_service(begin + "health: { exec: [pg_isready, -U, app], min_healthy: 5s }\n").health;
-  CHECK(exec.exec == std::vector<std::string>{"pg_isready", "-U", "app"});
-  CHECK(exec.min_healthy == 5s);
-  const auto http =
-      read_service(begin + "health: { http: /, expect: { headers: { X-App: web }, body: Welcome } }\n").health;
-  CHECK(http.expect_headers == std::map<std::string, std::string>{{"X-App", "web"}});
-  CHECK(http.expect_body == "Welcome");
-}
-
-TEST_CASE("health: docker and a health map without http both mean the image's HEALTHCHECK") {
-  const std::string begin = "service: web\non: manual\nsource: { image: web }\nproxy: { port: 80 }\n";
-  CHECK(read_service(begin + "health: docker\n").health.http == "");
-  auto health = read_service(begin + "health: { deadline: 10s }\n").health;
-  CHECK(health.http == "");
-  CHECK(health.deadline == 10s);
-}
-
 TEST_CASE("every key of agent.yaml arrives in its field, relative paths beside the file") {
   config::AgentConfig wanted;
   wanted.state = "/var/lib/elsewhere";
@@ -253,16 +224,20 @@ TEST_CASE("single errors of a service file") {
        "  source: { image: \"a b\" }\n"
        "                   ^\n"
        "  hint: e.g. owner/name:{sha}\n"},
-      {"source: { image: a }\nhealth: { http: /, port: 80, tcp: 80 }\n",
-       "s.yaml:4:35: error: `health.tcp` and `health.http` are two checks of one target\n"
-       "  health: { http: /, port: 80, tcp: 80 }\n"
-       "                                    ^\n"
-       "  hint: keep the one that says more\n"},
-      {"source: { image: a }\nhealth: { http: /, port: 80, exec: [a] }\n",
-       "s.yaml:4:36: error: `health.exec` and another check are two checks of one target\n"
-       "  health: { http: /, port: 80, exec: [a] }\n"
-       "                                     ^\n"
-       "  hint: keep the one that says more\n"},
+      {"source: { image: a }\nhealth: { exec: [a], warm_up: { http: / } }\n",
+       "s.yaml:4:31: error: `health.warm_up` needs a port\n"
+       "  health: { exec: [a], warm_up: { http: / } }\n"
+       "                                ^\n"
+       "  hint: set `health.port`, or `proxy.port` for a service that takes traffic\n"},
+      {"source: { image: a }\nhealth: { warm_up: {} }\n",
+       "s.yaml:4:20: error: `health.warm_up` misses the required key `http`\n"
+       "  health: { warm_up: {} }\n"
+       "                     ^\n"
+       "  hint: the path of the request, e.g. /v1/completions\n"
+       "s.yaml:4:20: error: `health.warm_up` needs a port\n"
+       "  health: { warm_up: {} }\n"
+       "                     ^\n"
+       "  hint: set `health.port`, or `proxy.port` for a service that takes traffic\n"},
       {"source: { image: a }\nhealth: { exec: [] }\n",
        "s.yaml:4:17: error: `health.exec` names no command\n"
        "  health: { exec: [] }\n"

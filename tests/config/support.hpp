@@ -44,6 +44,14 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
+/// The service of a file that has no mistake.
+inline domain::Service read_service(const std::string& text, const std::string& file = "s.yaml") {
+  config::Diagnostics diagnostics;
+  auto result = config::parse_service(file, text, diagnostics);
+  if (diagnostics.size() > 0) throw std::logic_error(diagnostics.render());
+  return result.value().service;
+}
+
 /// What is printed for a service file's text; the file is called "s.yaml".
 inline std::string service_errors(const std::string& text) {
   config::Diagnostics diagnostics;

@@ -20,7 +20,9 @@ class Engine : public tests::NullEngine {
  public:
   std::function<ports::ExecResult()> on_exec;
   std::vector<std::string> argv;
+  std::function<std::vector<std::string>()> log;
 
+  Task<std::vector<std::string>> log_tail(std::string, int) override { co_return log(); }
   Task<std::optional<ports::Container>> inspect(std::string) override {
     ports::Container container;
     container.state = "running";
@@ -52,8 +54,7 @@ TEST_CASE("a TCP check wants a connection to be accepted") {
   World world;
   asio::ip::tcp::acceptor acceptor(world.context, {asio::ip::make_address("127.0.0.1"), 0});
   const auto port = acceptor.local_endpoint().port();
-  world.check.tcp = true;
-  world.check.port = port;
+  world.check.tcp_port = port;
   SECTION("somebody listens") {
     const auto verdict = world.prove();
     CHECK(verdict.healthy);
@@ -98,6 +99,59 @@ TEST_CASE("an exec check wants a command in the container to exit with 0") {
       return {0, ""};
     };
     CHECK(world.prove().healthy);
+  }
+}
+
+TEST_CASE("a log check wants a line of the log, once") {
+  World world;
+  world.check.log = "ready to accept";
+  SECTION("it comes") {
+    world.engine.log = [&]() -> std::vector<std::string> {
+      if (world.clock.elapsed() < seconds(4)) return {"starting"};
+      return {"starting", "database system is ready to accept connections"};
+    };
+    const auto verdict = world.prove();
+    CHECK(verdict.healthy);
+    CHECK(verdict.reason == "its log says \"ready to accept\"");
+    CHECK(world.clock.elapsed() >= seconds(4));
+  }
+  SECTION("it does not") {
+    world.engine.log = []() -> std::vector<std::string> { return {"starting"}; };
+    CHECK(world.prove().reason == "not healthy within 30 s: its log does not say \"ready to accept\"");
+  }
+  SECTION("the engine is away for a moment") {
+    world.engine.log = [&]() -> std::vector<std::string> {
+      if (world.clock.elapsed() < seconds(3)) throw Error(ErrorKind::unreachable, "the engine does not answer");
+      return {"ready to accept"};
+    };
+    CHECK(world.prove().healthy);
+  }
+  SECTION("later it is not looked for again") {
+    world.check = domain::asked_once(world.check);
+    CHECK(world.prove().healthy);
+  }
+}
+
+TEST_CASE("of several checks all must be good, and the first that is not says why") {
+  World world;
+  asio::ip::tcp::acceptor acceptor(world.context, {asio::ip::make_address("127.0.0.1"), 0});
+  world.check.tcp_port = acceptor.local_endpoint().port();
+  world.check.log = "up";
+  world.check.exec = {"ready"};
+  bool ready = false;
+  world.engine.log = []() -> std::vector<std::string> { return {"up"}; };
+  world.engine.on_exec = [&] { return ports::ExecResult{ready ? 0 : 1, ""}; };
+  SECTION("all are") {
+    ready = true;
+    CHECK(world.prove().healthy);
+  }
+  SECTION("the command fails") { CHECK(world.prove().reason == "not healthy within 30 s: ready exited with 1"); }
+  SECTION("the port is closed") {
+    ready = true;
+    acceptor.close();
+    const auto reason = world.prove().reason;
+    CHECK(reason.starts_with("not healthy within 30 s: a connection to port "));
+    CHECK(world.engine.argv.empty());
   }
 }
 

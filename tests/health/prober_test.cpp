@@ -70,6 +70,52 @@ http::Response respond(int status, std::string body) {
   return response;
 }
 
+TEST_CASE("a target that is warmed up first has an answer for that in its own time") {
+  World world;
+  world.check.warm_up_http = "/generate";
+  world.check.warm_up_body = R"({"prompt":"hello"})";
+  world.check.warm_up_timeout = milliseconds(120000);
+  int loading = 0;
+  std::vector<std::string> asked;
+  world.app = [&](const http::Request& request) {
+    asked.push_back(request.method + " " + request.target);
+    if (request.target == "/health") return respond(200, "ok");
+    CHECK(request.body == R"({"prompt":"hello"})");
+    CHECK(request.header("Content-Type") == "application/json");
+    return loading-- > 0 ? respond(503, "loading the model") : respond(201, "hi");
+  };
+  SECTION("it is warm at once") {
+    CHECK(world.prove().healthy);
+    CHECK(asked == std::vector<std::string>{"GET /health", "POST /generate", "GET /health"});
+  }
+  SECTION("it takes longer than the deadline") {
+    loading = 60;
+    CHECK(world.prove().healthy);
+    CHECK(world.clock.elapsed() >= std::chrono::seconds(59));
+  }
+  SECTION("it never is") {
+    loading = 1000;
+    CHECK(world.prove().reason == "not warm within 120 s: the warm-up POST /generate on port " + world.port() +
+                                      " answered 503: \"loading the model\"");
+    CHECK(world.clock.elapsed() < std::chrono::seconds(121));
+  }
+  SECTION("a GET, where it has no body") {
+    world.check.warm_up_body.clear();
+    world.app = [&](const http::Request& request) {
+      asked.push_back(request.method + " " + request.target);
+      return respond(request.target == "/health" ? 200 : 302, "");
+    };
+    world.check.warm_up_timeout = milliseconds(1);
+    CHECK(world.prove().reason ==
+          "not warm within 0.001 s: the warm-up GET /generate on port " + world.port() + " answered 302");
+  }
+  SECTION("one that is asked about later is not warmed up again") {
+    world.check = domain::asked_once(world.check);
+    CHECK(world.prove().healthy);
+    CHECK(asked == std::vector<std::string>{"GET /health"});
+  }
+}
+
 TEST_CASE("a target that answers is healthy at once") {
   World world;
   http::Request seen;
