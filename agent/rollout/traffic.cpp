@@ -27,36 +27,35 @@ Task<ports::SwitchReport> Traffic::route(std::string service, std::vector<domain
   waiting_.push_back(mine);
   const auto turn = co_await one_change_.lock();
   if (mine->report) co_return *mine->report;
-  const auto together = co_await change_together();
-  if (together) co_return *together;
+  co_await change_together(mine);
+  if (mine->report) co_return *mine->report;
   const Routed wanted{{mine->service, mine->targets}};
   co_return co_await change(wanted);
 }
 
-/// All that wait, the one whose turn it is among them. nullopt: there was no other, or it did not work.
-Task<std::optional<ports::SwitchReport>> Traffic::change_together() {
-  std::vector<std::shared_ptr<Request>> requests;
-  Routed wanted;
+/// `first`, whose turn it is, and all that wait. Leaves them without a report where there is no other, or it did not
+/// work: they are made alone then, or with those that come later.
+Task<void> Traffic::change_together(std::shared_ptr<Request> first) {
+  std::vector<std::shared_ptr<Request>> requests{first};
+  Routed wanted{{first->service, first->targets}};
   const auto waiting = std::exchange(waiting_, {});
   for (const auto& entry : waiting) {
     auto request = entry.lock();
-    if (!request) continue;
-    wanted[request->service] = request->targets;
+    if (!request || !wanted.emplace(request->service, request->targets).second) continue;
     requests.push_back(std::move(request));
   }
-  if (requests.size() < 2) co_return std::nullopt;
+  if (requests.size() < 2) co_return;
   std::optional<ports::SwitchReport> report;
   try {
     report = co_await change(wanted);
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::cancelled || error.kind() == ErrorKind::in_doubt) throw;
   }
-  if (!report) co_return report;
+  if (!report) co_return;
   std::string names;
   for (const auto& [service, targets] : wanted) names += (names.empty() ? "" : ", ") + service;
   report->notes.push_back("one reload of Nginx for " + names);
   for (const auto& request : requests) request->report = report;
-  co_return report;
 }
 
 Task<bool> Traffic::route_if(std::function<bool()> begin, std::string service, std::vector<domain::TargetId> targets) {

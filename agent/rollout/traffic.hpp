@@ -63,7 +63,7 @@ class Traffic {
     std::optional<ports::SwitchReport> report;  // once it is made
   };
 
-  Task<std::optional<ports::SwitchReport>> change_together();
+  Task<void> change_together(std::shared_ptr<Request> first);
   Task<ports::SwitchReport> change(Routed wanted);
   std::vector<ports::Route> routes(const Routed& wanted);
   Routed switches_in_doubt();
