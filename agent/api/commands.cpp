@@ -56,23 +56,33 @@ AcceptedView Commands::rollback(const RollbackRequest& request, const std::strin
   store::Job job;
   job.kind = domain::RolloutKind::rollback;
   job.service = request.service;
-  const auto bakes = baking(request.service);
-  // What bakes is not live yet: its predecessor is, and has all it takes to get the traffic back.
-  const bool to_previous = request.to.empty() && bakes && bakes->previous;
-  job.revision = to_previous ? journal_.revisions.get(*bakes->previous).name
+  // What bakes, or is being taken back from there, is not live yet: its predecessor is.
+  const auto baked = baked_one(request.service);
+  const bool to_previous = request.to.empty() && baked && baked->previous;
+  job.revision = to_previous ? journal_.revisions.get(*baked->previous).name
                              : revision_to_return_to(request.service, request.to).name;
   job.cause = "deployctl rollback to " + job.revision + by(who);
   AcceptedView accepted;
   journal_.transaction([&] {
-    if (bakes) journal_.stop(*bakes, {domain::Phase::cancelled, "taken back with " + job.cause});
+    if (baked && journal_.bakes(*baked))
+      journal_.stop(*baked, {domain::Phase::cancelled, "taken back with " + job.cause});
     accepted = queue({job});
   });
   return accepted;
 }
 
-std::optional<domain::Rollout> Commands::baking(const std::string& service) {
+/// The service's rollout under way, if it has come as far as its bake and not beyond.
+std::optional<domain::Rollout> Commands::baked_one(const std::string& service) {
   for (const auto& rollout : journal_.rollouts.unfinished()) {
-    if (rollout.service == service && journal_.bakes(rollout)) return rollout;
+    if (rollout.service != service) continue;
+    bool baked = false;
+    bool promoted = false;
+    for (const auto& step : journal_.rollouts.steps(rollout.id)) {
+      const bool begun = step.state != domain::StepState::pending;
+      baked = baked || (begun && step.kind == domain::StepKind::bake);
+      promoted = promoted || (begun && step.kind == domain::StepKind::promote);
+    }
+    if (baked && !promoted) return rollout;
   }
   return std::nullopt;
 }

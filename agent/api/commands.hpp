@@ -34,7 +34,7 @@ class Commands {
  private:
   void check_service(const std::string& name) const;
   domain::Revision revision_to_return_to(const std::string& service, const std::string& wanted);
-  std::optional<domain::Rollout> baking(const std::string& service);
+  std::optional<domain::Rollout> baked_one(const std::string& service);
   AcceptedView queue(const std::vector<store::Job>& jobs);
   std::vector<domain::Rollout> to_cancel(const CancelRequest& request);
 

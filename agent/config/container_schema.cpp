@@ -152,7 +152,7 @@ void read_ports(Fields& fields, std::vector<domain::PublishedPort>& out) {
 
 /// A command is a list of words: nothing here runs a shell.
 void read_pre_stop(Fields& fields, std::vector<std::string>& out) {
-  fields.texts("pre_stop", out);
+  fields.template_texts("pre_stop", out);
   auto value = fields.find("pre_stop");
   if (value && value->is_list() && value->items().empty()) value->error("names no command", "e.g. [nginx, -s, quit]");
 }

@@ -41,6 +41,7 @@ std::string line_of(const Place& place) { return place.file + ":" + std::to_stri
 void check_duplicates(const std::vector<ServiceFile>& files, Diagnostics& diagnostics) {
   std::map<std::string, const Place*> services;
   std::map<std::string, const Place*> upstreams;
+  std::map<std::string, const Place*> ports;
   auto check = [&](auto& seen, const std::string& name, const Place& place, const std::string& what) {
     if (name.empty()) return;
     auto [first, is_new] = seen.try_emplace(name, &place);
@@ -50,6 +51,11 @@ void check_duplicates(const std::vector<ServiceFile>& files, Diagnostics& diagno
   for (const auto& file : files) {
     check(services, file.service.name, file.name, "a service with the name");
     check(upstreams, file.service.proxy.upstream, file.upstream, "an upstream with the name");
+    for (const auto& port : file.service.container.ports) {
+      const auto name =
+          (port.address.empty() ? "" : port.address + ":") + std::to_string(port.host) + "/" + port.protocol;
+      check(ports, name, file.container, "a service that publishes the host's port");
+    }
   }
 }
 

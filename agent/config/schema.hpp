@@ -107,6 +107,7 @@ struct ServiceFile {
   Place name;
   Place upstream;
   Place port;
+  Place container;
   std::vector<Place> depends_on;  // as service.depends_on
 };
 

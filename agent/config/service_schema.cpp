@@ -117,6 +117,7 @@ void read_strategy(Fields& fields, domain::Service& service) {
     known = index.has_value();
     if (index) service.strategy = strategies[*index];
   }
+  if (known) check_runs_twice(fields, service);
   for (const auto* key : {"max_surge", "max_unavailable"}) {
     auto value = fields.find(key);
     if (value && known && service.strategy != StrategyKind::rolling) value->error("needs `strategy: rolling`");
@@ -127,7 +128,6 @@ void read_strategy(Fields& fields, domain::Service& service) {
   fields.duration("bake", milliseconds(0), day, service.bake);
   fields.integer("max_surge", 0, 100, service.max_surge);
   fields.integer("max_unavailable", 0, 100, service.max_unavailable);
-  if (known) check_runs_twice(fields, service);
   if (service.max_surge == 0 && service.max_unavailable == 0) {
     fields.find("max_surge")
         ->error("and `max_unavailable` cannot both be 0",
@@ -293,7 +293,10 @@ std::optional<ServiceFile> parse_service(const std::string& file, const std::str
   }
   result.depends_on = read_depends_on(fields, service);
   read_vars(fields, service);
-  if (auto container = fields.find("container")) read_container(*container, service.container);
+  if (auto container = fields.find("container")) {
+    read_container(*container, service.container);
+    result.container = container->place();
+  }
   fields.integer("replicas", 1, 100, service.replicas);
   read_strategy(fields, service);
   // The port of `proxy` is the default of `health.port`.

@@ -105,6 +105,7 @@ ResolvedSettings resolve(const domain::Service& service) {
   resolver.list("container.volumes", container.volumes);
   resolver.list("container.extra_hosts", container.extra_hosts);
   resolver.list("container.tmpfs", container.tmpfs);
+  resolver.list("container.pre_stop", container.pre_stop);
   resolver.map("container.logging.options", container.log_options);
   resolver.map("container.labels", container.labels);
   if (service.source.git) {

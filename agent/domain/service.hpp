@@ -81,7 +81,7 @@ struct HealthCheck {
   std::uint16_t tcp_port = 0;     // accepts a connection; 0: not asked
   std::vector<std::string> exec;  // run in the container: exits with 0
   std::string log;                // a part of a line of the container's log, once
-  bool log_seen = false;          // it was there before, and is not looked for again; never stored
+  bool proved_before = false;  // trusted from the first answer on, its log not read again, not warmed up; never stored
   int expect_status = 200;
   std::map<std::string, std::string> expect_headers;  // name -> wanted value
   std::map<std::string, std::string> expect_json;     // JSON pointer (RFC 6901) -> JSON text of the wanted value

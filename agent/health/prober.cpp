@@ -55,8 +55,8 @@ class Proof {
         on_note_(std::move(on_note)),
         begun_(clock.steady_now()),
         judge_(check_, begun_),
-        log_seen_(check_.log.empty() || check_.log_seen),
-        warm_(check_.warm_up_http.empty()) {
+        log_seen_(check_.log.empty() || check_.proved_before),
+        warm_(check_.warm_up_http.empty() || check_.proved_before) {
     if (check_.port != 0) endpoint_.port = check_.port;
   }
 

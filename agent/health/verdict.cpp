@@ -92,7 +92,12 @@ Judge::Judge(const domain::HealthCheck& check, Time start)
       end_(start + check.deadline),
       successes_wanted_(std::max(check.successes, 1)),
       failures_wanted_(std::max(check.failures, 1)),
-      step_(std::min(first_step, check.interval)) {}
+      step_(std::min(first_step, check.interval)) {
+  const bool trusted = check.proved_before && min_healthy_ > milliseconds{0};
+  if (!trusted) return;
+  healthy_since_ = start;
+  end_ = start + min_healthy_;
+}
 
 std::optional<ports::Verdict> Judge::heard(const Answer& answer, Time now) {
   failures_ = answer.good ? 0 : failures_ + 1;
@@ -107,7 +112,9 @@ std::optional<ports::Verdict> Judge::heard(const Answer& answer, Time now) {
     end_ = now + min_healthy_;
   }
   if (left(now) > milliseconds{0}) return std::nullopt;
-  return healthy_since_ ? ports::Verdict{true, answer.text} : too_late(answer);
+  if (!healthy_since_) return too_late(answer);
+  if (!answer.good) return std::nullopt;  // the next answers say whether this one counts
+  return ports::Verdict{true, answer.text};
 }
 
 ports::Verdict Judge::too_late(const Answer& answer) const {
@@ -127,7 +134,7 @@ milliseconds Judge::next_wait(Time now) {
     wait = step_;
     step_ = std::min(interval_, step_ * 3 / 2);
   }
-  return std::min(wait, left(now));
+  return left(now) > milliseconds{0} ? std::min(wait, left(now)) : wait;
 }
 
 milliseconds Judge::left(Time now) const {

@@ -38,7 +38,8 @@ std::chrono::milliseconds deadline_of(const domain::Service& service, const doma
     case StepKind::remove:
       return minutes(2) * containers;
     case StepKind::switch_traffic:
-      return room_deadline + minutes(2);
+      // Undoing one starts the targets that have stopped meanwhile.
+      return minutes(2) + longest_proof(service.health);
     case StepKind::drain:
       return service.drain + seconds(60);
     case StepKind::bake:
@@ -46,9 +47,9 @@ std::chrono::milliseconds deadline_of(const domain::Service& service, const doma
     case StepKind::start:
     case StepKind::probe:
     case StepKind::stop:
-      // Undoing a stop starts and probes; undoing a start drains and stops.
-      return (longest_proof(service.health) + service.drain + service.container.stop_grace_period + minutes(1)) *
-             containers;
+      // Undoing a stop starts and probes; undoing a start drains and stops. What is stopped has a grace period of its
+      // own configuration, and pre_stop as long again: at most an hour each.
+      return room_deadline + (longest_proof(service.health) + service.drain + hours(2) + minutes(1)) * containers;
   }
   return minutes(5);
 }

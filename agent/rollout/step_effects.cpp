@@ -16,6 +16,19 @@ using std::chrono::milliseconds;
 constexpr milliseconds room_poll{1000};
 constexpr int shown_log_lines = 20;
 
+/// In the set for as long as it is in scope.
+class Listed {
+ public:
+  Listed(std::set<domain::RolloutId>& all, domain::RolloutId id) : all_(all), id_(id) { all_.insert(id_); }
+  ~Listed() { all_.erase(id_); }
+  Listed(const Listed&) = delete;
+  Listed& operator=(const Listed&) = delete;
+
+ private:
+  std::set<domain::RolloutId>& all_;
+  domain::RolloutId id_;
+};
+
 std::string count_of(std::size_t number, const std::string& what) {
   return std::to_string(number) + " " + what + (number == 1 ? "" : "s");
 }
@@ -86,6 +99,7 @@ Task<Outcome> StepEffects::undo(Work& work, domain::Step step) {
       if (step.state == domain::StepState::failed && traffic_.routed(work.service.name) != step.targets) {
         co_return Outcome{};
       }
+      co_await start_again(work, step.before);
       co_return co_await switch_to(work, step.before);
     case stop:
       co_return co_await undo_stop(work, step);
@@ -117,14 +131,16 @@ Task<void> StepEffects::await_memory(Work& work) {
       throw Error(ErrorKind::failed, low + "; stop what is not needed, or lower memory.keep_free in agent.yaml");
     }
     if (!told) journal_.tell(work.rollout, "note", low + "; waiting for another rollout to end");
+    const Listed waits(short_of_memory_, work.rollout.id);
     co_await clock_.sleep_for(room_poll);
   }
 }
 
+/// Those that wait for memory themselves are not waited for.
 bool StepEffects::others_under_way(const Work& work) {
   const auto unfinished = journal_.rollouts.unfinished();
   return std::any_of(unfinished.begin(), unfinished.end(), [&](const domain::Rollout& other) {
-    return other.id != work.rollout.id && other.phase != domain::Phase::queued;
+    return other.id != work.rollout.id && other.phase != domain::Phase::queued && !short_of_memory_.contains(other.id);
   });
 }
 
@@ -208,6 +224,9 @@ Task<Outcome> StepEffects::probe(Work& work, domain::Step step) {
   const auto begun = clock_.steady_now();
   co_await prove_all(work, step, work.service.health);
   const auto took = std::chrono::duration_cast<milliseconds>(clock_.steady_now() - begun);
+  // Here, where the rollout can still be stopped, and not in the switch.
+  const bool waited = co_await await_workers(work);
+  if (waited) co_await prove_all(work, step, domain::asked_once(work.service.health));
   Outcome outcome;
   outcome.detail = "healthy after " + human_duration(took);
   co_return outcome;
@@ -224,8 +243,7 @@ Task<void> StepEffects::prove_all(Work& work, const domain::Step& step, const do
 Task<Outcome> StepEffects::bake(Work& work, domain::Step step) {
   auto check = work.service.health;
   check.start_after = milliseconds{0};
-  check.log_seen = true;
-  check.warm_up_http.clear();
+  check.proved_before = true;
   check.min_healthy = work.service.bake;
   co_await prove_all(work, step, check);
   Outcome outcome;
@@ -270,19 +288,20 @@ Task<Outcome> StepEffects::stop(Work& work, domain::Step step) {
   for (const auto& target : load(step.targets)) {
     const auto container = co_await engine_.inspect(target.container_id);
     if (!container) continue;
-    const auto settings = service_of(work, target).container;
-    if (container->state == "running") co_await run_pre_stop(work, target, settings);
-    co_await engine_.stop(target.container_id, settings.stop_grace_period);
+    const auto service = service_of(work, target);
+    const bool has_last_words = container->state == "running" && !service.container.pre_stop.empty();
+    if (has_last_words) co_await run_pre_stop(work, target, service);
+    co_await engine_.stop(target.container_id, service.container.stop_grace_period);
   }
   co_return Outcome{};
 }
 
 /// Whatever comes of it, the container is stopped after it.
-Task<void> StepEffects::run_pre_stop(Work& work, domain::Target target, domain::ContainerSettings settings) {
-  if (settings.pre_stop.empty()) co_return;
+Task<void> StepEffects::run_pre_stop(Work& work, domain::Target target, domain::Service service) {
   const auto said = target.container_name + ": pre_stop ";
   try {
-    const auto result = co_await engine_.exec(target.container_id, settings.pre_stop, settings.stop_grace_period);
+    const auto argv = resolve_(service).container.pre_stop;
+    const auto result = co_await engine_.exec(target.container_id, argv, service.container.stop_grace_period);
     log_.append(work.rollout.id, said + "exited with " + std::to_string(result.exit_code));
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::cancelled || error.transient()) throw;
@@ -321,12 +340,34 @@ Task<Outcome> StepEffects::undo_start(Work& work, domain::Step step) {
   co_return co_await stop(work, step);
 }
 
+/// While a rollout bakes nobody else looks after the targets that had the traffic before. One that cannot be proved
+/// gets it back all the same: the others are the ones that the rollout failed with.
+Task<void> StepEffects::start_again(Work& work, std::vector<domain::TargetId> ids) {
+  for (const auto& target : load(ids)) {
+    const auto container = co_await engine_.inspect(target.container_id);
+    if (!container || container->state == "running") continue;
+    const auto shown = work.rollout.log;  // of what failed, which people look for
+    try {
+      co_await engine_.start(target.container_id);
+      co_await prove_old(work, target);
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::cancelled || error.transient()) throw;
+      log_.append(work.rollout.id, error.message());
+    }
+    work.rollout.log = shown;
+  }
+}
+
+Task<void> StepEffects::prove_old(Work& work, domain::Target target) {
+  auto check = service_of(work, target).health;
+  check.min_healthy = milliseconds{0};  // it was trusted before, and its clients wait
+  co_await prove_healthy(work, target, std::move(check));
+}
+
 Task<Outcome> StepEffects::undo_stop(Work& work, domain::Step step) {
   for (const auto& target : load(step.targets)) {
     co_await engine_.start(target.container_id);
-    auto check = service_of(work, target).health;
-    check.min_healthy = milliseconds{0};  // it was trusted before, and its clients wait
-    co_await prove_healthy(work, target, std::move(check));
+    co_await prove_old(work, target);
   }
   co_return Outcome{};
 }

@@ -27,6 +27,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -106,7 +107,9 @@ class StepEffects {
   Task<std::optional<ports::Container>> find_own(std::string name, ports::Labels own);
   Task<std::string> create_one(Work& work, domain::Target target, ports::ContainerSpec spec);
   Task<void> prove_healthy(Work& work, domain::Target target, domain::HealthCheck check);
-  Task<void> run_pre_stop(Work& work, domain::Target target, domain::ContainerSettings settings);
+  Task<void> run_pre_stop(Work& work, domain::Target target, domain::Service service);
+  Task<void> prove_old(Work& work, domain::Target target);
+  Task<void> start_again(Work& work, std::vector<domain::TargetId> ids);
   Task<void> prove_all(Work& work, const domain::Step& step, const domain::HealthCheck& check);
   Task<void> remove_images(std::vector<domain::Revision> dropped);
   domain::Service service_of(const Work& work, const domain::Target& target);
@@ -114,7 +117,7 @@ class StepEffects {
   Task<int> drain_one(domain::Target target, std::chrono::steady_clock::time_point deadline);
   Task<void> check_disk(std::string doing);
   Task<void> await_memory(Work& work);
-  Task<void> await_workers(Work& work);
+  Task<bool> await_workers(Work& work);
   bool others_under_way(const Work& work);
   Task<std::shared_ptr<ports::SourceTree>> context_of(Work& work, std::string commit);
   Task<void> make_image(Work& work, domain::Revision revision, std::shared_ptr<ports::SourceTree> context);
@@ -132,6 +135,7 @@ class StepEffects {
   Site site_;
   Resolve resolve_;
   AsyncSemaphore builds_;
+  std::set<domain::RolloutId> short_of_memory_;  // those that wait for others to end
 };
 
 }  // namespace deploy::rollout

@@ -21,12 +21,18 @@ milliseconds left_until(steady_clock::time_point deadline, steady_clock::time_po
 
 }  // namespace
 
-/// Each reload leaves those workers of Nginx behind that have long connections, and each of them takes memory.
-Task<void> StepEffects::await_workers(Work& work) {
+/// Each reload leaves those workers of Nginx behind that have long connections, and each of them takes memory. Returns
+/// whether it had to wait. Not once this rollout has switched: what it began is not to be held up half-way.
+Task<bool> StepEffects::await_workers(Work& work) {
+  const auto steps = journal_.rollouts.steps(work.rollout.id);
+  const bool has_switched = std::any_of(steps.begin(), steps.end(), [](const domain::Step& step) {
+    return step.kind == domain::StepKind::switch_traffic && step.state != domain::StepState::pending;
+  });
+  if (has_switched || work.service.proxy.port == 0) co_return false;
   const auto give_up = clock_.steady_now() + room_deadline;
   for (bool told = false;; told = true) {
     const auto leaving = co_await traffic_.workers_shutting_down();
-    if (leaving <= site_.workers_leaving) co_return;
+    if (leaving <= site_.workers_leaving) co_return told;
     const auto many = std::to_string(leaving) +
                       " workers of Nginx are shutting down and still have connections, more than the " +
                       std::to_string(site_.workers_leaving) + " of proxy.nginx.workers_leaving";
@@ -40,7 +46,6 @@ Task<void> StepEffects::await_workers(Work& work) {
 
 /// Says, too, for how long nobody had the traffic: a strategy that stops first takes it from everybody in between.
 Task<Outcome> StepEffects::switch_forward(Work& work, domain::Step step) {
-  co_await await_workers(work);
   auto outcome = co_await switch_to(work, step.targets);
   const auto steps = journal_.rollouts.steps(work.rollout.id);
   const auto left = std::find_if(steps.begin(), steps.end(), [&](const domain::Step& other) {

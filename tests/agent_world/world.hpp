@@ -60,6 +60,7 @@ struct World {
   std::vector<domain::Service> services;
   std::int64_t keep_free_bytes = 0;
   rollout::MemoryRule memory;
+  int workers_leaving = 32;
 };
 
 /// The one container that requests of the service reach, by name. Throws where it is not one.
@@ -114,7 +115,7 @@ struct Agent {
         traffic(context.get_executor(), *through.proxy, journal, of.services),
         effects(
             context.get_executor(), *through.engine, *through.source, traffic, *through.prober, of.clock, journal, log,
-            {"instance-1", "key", "internal", "deployctl", {}, of.keep_free_bytes, of.memory},
+            {"instance-1", "key", "internal", "deployctl", {}, of.keep_free_bytes, of.memory, of.workers_leaving},
             [](const domain::Service& service) {
               rollout::ResolvedSettings settings;
               settings.container = service.container;

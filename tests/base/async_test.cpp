@@ -73,8 +73,17 @@ TEST_CASE("all_of waits for each, and of nothing for nothing") {
 
 TEST_CASE("all_of throws the first failure and cancels the others") {
   run([]() -> Task<void> {
+    bool cancelled = false;
+    const auto sleeper = [&cancelled]() -> Task<void> {
+      try {
+        co_await sleep_real(1h);
+      } catch (...) {
+        cancelled = true;
+        throw;
+      }
+    };
     std::vector<Task<void>> tasks;
-    tasks.push_back(sleep_real(10s));
+    tasks.push_back(sleeper());
     tasks.push_back(fail_at_once());
     std::string message;
     try {
@@ -83,6 +92,7 @@ TEST_CASE("all_of throws the first failure and cancels the others") {
       message = error.message();
     }
     CHECK(message == "it broke");
+    CHECK(cancelled);
   }());
 }
 

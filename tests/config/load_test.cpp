@@ -132,6 +132,18 @@ TEST_CASE("errors of all files, and between them, come at once") {
         "  hint: the first is at DIR/deploy.d/3.yaml:1\n");
 }
 
+TEST_CASE("two services cannot publish the same port of the host") {
+  TemporaryFolder folder;
+  folder.write("agent.yaml", least_agent);
+  folder.write("deploy.d/llm.yaml", service("llm", ", container: { ports: [\"81:80\", \"80:80\"] }"));
+  folder.write("deploy.d/web.yaml", service("web", ", container: { ports: [\"80:8080\"] }"));
+  CHECK(load_errors(folder) ==
+        "DIR/deploy.d/web.yaml:1:62: error: a service that publishes the host's port `80/tcp` exists already\n"
+        "  { service: web, on: manual, source: { image: a }, container: { ports: [\"80:8080\"] } }\n"
+        "                                                               ^\n"
+        "  hint: the first is at DIR/deploy.d/llm.yaml:1\n");
+}
+
 TEST_CASE("a service whose file cannot be read is not missed by others as well") {
   TemporaryFolder folder;
   folder.write("agent.yaml", least_agent);

@@ -139,7 +139,10 @@ class Seen:
 
     def watch(self):
         while not self.ends.is_set():
-            answer = self.scene.get("/api/info")
+            try:
+                answer = self.scene.get("/api/info")
+            except OSError:  # 502 and the like: the new version was asked, for the old one never stops
+                answer = ""
             self.last["old" if '"v1"' in answer else "new"] = time.time()
 
     def __enter__(self):
@@ -147,6 +150,8 @@ class Seen:
         return self
 
     def __exit__(self, *_):
+        if not self.thread.is_alive():
+            raise RuntimeError("the client that looks which version answers has died")
         self.ends.set()
         self.thread.join()
 

@@ -190,6 +190,17 @@ TEST_CASE("a target must stay healthy for min_healthy, whatever the deadline") {
     CHECK(world.prove().healthy);
     CHECK(world.clock.elapsed() == seconds(10));
   }
+  SECTION("the last answer is a bad one, and the next is good again") {
+    world.check.failures = 2;
+    world.engine.on_exec = [&] { return ports::ExecResult{world.clock.elapsed() == seconds(10) ? 1 : 0, "busy"}; };
+    CHECK(world.prove().healthy);
+    CHECK(world.clock.elapsed() == seconds(11));
+  }
+  SECTION("where it was proved before it is trusted from the first answer on") {
+    world.check.proved_before = true;
+    world.engine.on_exec = [] { return ports::ExecResult{1, "gone"}; };
+    CHECK(world.prove().reason == "healthy for 0 s only, not for 10 s: ready exited with 1: \"gone\"");
+  }
   SECTION("it fails twice in a row") {
     world.check.failures = 2;
     world.engine.on_exec = [&] { return ports::ExecResult{world.clock.elapsed() < seconds(7) ? 0 : 1, "gone"}; };

@@ -105,9 +105,9 @@ TEST_CASE("a target that is warmed up first has an answer for that in its own ti
       asked.push_back(request.method + " " + request.target);
       return respond(request.target == "/health" ? 200 : 302, "");
     };
-    world.check.warm_up_timeout = milliseconds(1);
+    world.check.warm_up_timeout = milliseconds(1000);
     CHECK(world.prove().reason ==
-          "not warm within 0.001 s: the warm-up GET /generate on port " + world.port() + " answered 302");
+          "not warm within 1 s: the warm-up GET /generate on port " + world.port() + " answered 302");
   }
   SECTION("one that is asked about later is not warmed up again") {
     world.check = domain::asked_once(world.check);

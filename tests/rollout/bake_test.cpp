@@ -21,6 +21,7 @@ struct Baking {
     world.services = {service_named("backend")};
     world.services[0].strategy = domain::StrategyKind::blue_green;
     world.services[0].bake = std::chrono::minutes(10);
+    world.services[0].container.restart = "no";
     agent.emplace(world);
     agent->push({"backend"}, 'a');
     agent->work();
@@ -98,6 +99,39 @@ TEST_CASE("a rollback while it bakes takes it back at once, and finds the old ve
         "taken back with deployctl rollback to " + live + " by maria");
   CHECK(routed_container(baking.world, "backend") == baking.first);
   CHECK(baking.world.clock.elapsed() - began < std::chrono::minutes(5));
+}
+
+TEST_CASE("a second rollback, or one while it is being taken back, goes no further") {
+  Baking baking;
+  baking.in_bake = [&] {
+    baking.commands().rollback({"backend", ""}, "maria");
+    baking.commands().rollback({"backend", ""}, "maria");
+  };
+  baking.agent->push({"backend"}, 'b');
+  baking.agent->work();
+  const auto ended = baking.agent->outcomes();
+  CHECK(ended.starts_with("backend succeeded, "));
+  CHECK(ended.find("rolled_back") == std::string::npos);
+  CHECK(baking.agent->last().phase == domain::Phase::unchanged);
+  CHECK(routed_container(baking.world, "backend") == baking.first);
+}
+
+TEST_CASE("an old target that stopped while the new version baked is started before it gets the traffic back") {
+  Baking baking;
+  auto& world = baking.world;
+  baking.in_bake = [&] {
+    world.engine.exit(world.engine.at(baking.first).container.id, 137);
+    baking.commands().cancel({"backend", 0}, "maria");
+  };
+  std::string state_at_switch;
+  world.proxy.on_point = [&](std::string_view point) {
+    if (point == "proxy.apply.before") state_at_switch = world.engine.at(baking.first).container.state;
+  };
+  baking.agent->push({"backend"}, 'b');
+  baking.agent->work();
+  CHECK(baking.agent->last().phase == domain::Phase::cancelled);
+  CHECK(state_at_switch == "running");
+  CHECK(routed_container(world, "backend") == baking.first);
 }
 
 TEST_CASE("an agent that is killed while a version bakes watches it anew") {

@@ -1,6 +1,8 @@
 // Steps that wait for room: for memory, or for workers of Nginx to leave; and what runs before a container is stopped.
+#include <boost/asio/detached.hpp>
 #include <catch2/catch_all.hpp>
 
+#include "agent/api/commands.hpp"
 #include "tests/agent_world/world.hpp"
 
 using namespace deploy;
@@ -16,6 +18,11 @@ std::vector<std::string> notes_of(Agent& agent, domain::RolloutId id) {
     if (event.kind == "note") notes.push_back(event.text);
   }
   return notes;
+}
+
+Task<void> cancel_later(World& world, api::Commands& commands) {
+  co_await world.clock.sleep_for(std::chrono::minutes(1));
+  commands.cancel({"backend", 0}, "maria");
 }
 
 }  // namespace
@@ -54,6 +61,18 @@ TEST_CASE("while another rollout is under way, one without memory waits for its 
                                  "MiB, to stay free; waiting for another rollout to end"});
 }
 
+TEST_CASE("rollouts that all wait for memory do not wait for each other") {
+  World world;
+  world.services = {service_named("backend"), service_named("llm")};
+  world.memory = {[] { return 20 * mib; }, 64 * mib, true};
+  Agent agent(world);
+  const auto began = world.clock.elapsed();
+  agent.push({"backend", "llm"}, 'a');
+  agent.work();
+  for (const auto& rollout : agent.journal.rollouts.history("", 10)) CHECK(rollout.phase == domain::Phase::rolled_back);
+  CHECK(world.clock.elapsed() - began < std::chrono::minutes(1));
+}
+
 TEST_CASE("with when_low: stop nothing waits") {
   World world;
   world.services = {service_named("backend"), service_named("llm")};
@@ -86,10 +105,34 @@ TEST_CASE("a switch waits while too many workers of Nginx are shutting down") {
   CHECK(agent.outcomes() == "backend succeeded");
   CHECK(world.proxy.shutting_down.empty());
   CHECK(world.clock.elapsed() - began >= std::chrono::seconds(2));
+  CHECK(world.prober.probes.size() == 2);  // what was true before the wait is asked again
   CHECK(
       notes_of(agent, {1}) ==
       std::vector<std::string>{"40 workers of Nginx are shutting down and still have connections, more than the 32 of "
                                "proxy.nginx.workers_leaving; the switch waits until some have ended"});
+}
+
+TEST_CASE("a rollout that waits for workers can be cancelled, and one that has switched does not wait") {
+  World world;
+  world.services = {service_named("backend")};
+  world.services[0].replicas = 2;
+  Agent agent(world);
+  api::Commands commands(agent.journal, agent.releases, world.services, [&] { agent.dispatcher.wake(); });
+  SECTION("cancelled") {
+    world.proxy.shutting_down = std::deque<int>(2000, 50);
+    asio::co_spawn(agent.context, cancel_later(world, commands), asio::detached);
+    agent.push({"backend"}, 'a');
+    agent.work();
+    CHECK(agent.last().reason == "cancelled by maria");
+    CHECK(agent.last().phase == domain::Phase::cancelled);
+  }
+  SECTION("between its switches") {
+    world.proxy.shutting_down = {0, 50};
+    agent.push({"backend"}, 'a');
+    agent.work();
+    CHECK(agent.outcomes() == "backend succeeded");
+    CHECK(world.proxy.shutting_down == std::deque<int>{50});
+  }
 }
 
 TEST_CASE("workers of Nginx that never leave fail the switch, with advice") {

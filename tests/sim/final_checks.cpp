@@ -129,7 +129,8 @@ class Settled {
         const bool pruned = !stage_.images_removed_by_hand.empty() &&
                             (says(rollout, "No such image") || says(rollout, "was removed by hand"));
         const bool bad = stage_.fate(rollout.commit) != Fate::good;
-        if (!bad && !was_ill(rollout) && !pruned && !says(rollout, "injected"))
+        const bool no_room = says(rollout, "memory.keep_free");
+        if (!bad && !was_ill(rollout) && !pruned && !no_room && !says(rollout, "injected"))
           watch_.broken(phase + " (without a cause)");
         break;
       }

@@ -28,6 +28,14 @@ std::string commit_of_revision(const std::string& revision) {
 Stage::Stage(Random random) : random_(random) {
   add_services();
   add_foreign_things();
+  if (random_.chance(200)) world.workers_leaving = 0;
+  if (random_.chance(200)) {
+    world.memory.waits = random_.chance(700);
+    world.memory.keep_free_bytes = 1;
+    world.memory.available = [this] {  // every seventh half minute there is none
+      return std::chrono::duration_cast<seconds>(world.clock.elapsed()).count() / 30 % 7 == 3 ? 0 : 1;
+    };
+  }
   world.engine.behave = [this](const ports::ContainerSpec& spec) {
     tests::FakeEngine::Behaviour behaviour;
     const auto label = spec.labels.find(domain::labels::revision);

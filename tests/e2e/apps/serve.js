@@ -45,7 +45,7 @@ function serve(port, handle) {
       console.error('health check: the connection pool is exhausted');
       return sendJson(response, 503, { status: 'DOWN' });
     }
-    if (asksHealth && fault === 'dies') dying ??= setTimeout(() => process.exit(4), 3000);
+    if (asksHealth && fault === 'dies') dying ??= setTimeout(() => process.exit(4), 8000);
     return handle(request, response).catch((error) => sendJson(response, 500, { error: error.message }));
   });
   // Longer than any client or proxy keeps an idle connection, so that it is never this side that closes one.
