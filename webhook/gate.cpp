@@ -72,7 +72,7 @@ std::pair<Services, std::string> matching(const std::vector<Service>& services, 
   if (on_branch.empty()) return {{}, wrong_branch(branch, known)};
   auto triggered = only(on_branch, [&](const Service& service) { return service.trigger == trigger; });
   if (triggered.empty()) return {{}, wrong_trigger(trigger, on_branch)};
-  return {std::move(triggered), {}};
+  return {triggered, {}};
 }
 
 Decision deploy(const Services& services, const std::string& commit) {

@@ -14,6 +14,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds room_poll{1000};
+/// What an app wrote just before its bad answer takes a moment to reach the engine's log.
+constexpr milliseconds log_lag{200};
 constexpr int shown_log_lines = 20;
 
 /// In the set for as long as it is in scope.
@@ -262,6 +264,7 @@ Task<void> StepEffects::prove_healthy(Work& work, domain::Target target, domain:
   };
   const auto verdict = co_await prober_.prove(target.container_id, endpoint, check, note);
   if (verdict.healthy) co_return;
+  co_await clock_.sleep_for(log_lag);
   work.rollout.log = co_await engine_.log_tail(target.container_id, shown_log_lines);
   throw Error(ErrorKind::failed, target.container_name + " is not healthy: " + verdict.reason);
 }

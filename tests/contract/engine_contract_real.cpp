@@ -340,7 +340,7 @@ TEST_CASE("real engine: an image is pulled from a registry") {
   std::vector<std::string> log;
   const auto image = run(engine.pull(repository, [&log](std::string_view line) { log.emplace_back(line); }));
   CHECK(image.id == id);
-  REQUIRE(image.digests.size() >= 1);
+  REQUIRE_FALSE(image.digests.empty());
   const auto pinned = *std::find_if(image.digests.begin(), image.digests.end(),
                                     [&](const auto& digest) { return digest.starts_with(repository + "@sha256:"); });
   CHECK_THAT(join(log), ContainsSubstring("Pulling from " + world.prefix() + "app\n"));

@@ -82,7 +82,7 @@ TEST_CASE("dockerignore: a malformed pattern is refused with its line") {
   for (const std::string& pattern : std::vector<std::string>{"[", "[]", "[a", "[a-]", "a\\", "[\\"}) {
     INFO(pattern);
     try {
-      DockerIgnore("fine\n\n" + pattern + "\n", ".dockerignore");
+      [[maybe_unused]] const DockerIgnore accepted("fine\n\n" + pattern + "\n", ".dockerignore");
       FAIL("accepted");
     } catch (const Error& error) {
       CHECK(error.message() == ".dockerignore:3: the pattern \"" + pattern +

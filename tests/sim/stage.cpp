@@ -95,7 +95,7 @@ void Stage::reconfigure() {
 std::string Stage::new_commit(const std::string& name) {
   const auto& of = service(name);
   const std::string start = fmt::format("{:07x}", ++commits_);
-  const std::string commit = start + std::string(33, 'c');
+  std::string commit = start + std::string(33, 'c');
   auto& fate = fates_[start];
   if (random_.chance(60)) fate = Fate::does_not_build;
   if (random_.chance(60)) fate = Fate::never_healthy;

@@ -89,7 +89,7 @@ Task<void> HttpsServer::serve(tcp::socket socket) {
   co_await asio::async_write(stream, asio::buffer(reply), asio::use_awaitable);
   boost::system::error_code ignored;
   auto token = asio::redirect_error(asio::use_awaitable, ignored);
-  co_await stream.async_shutdown(std::move(token));
+  co_await stream.async_shutdown(token);
 }
 
 Task<std::string> HttpsServer::answer(std::string head, std::string body) {

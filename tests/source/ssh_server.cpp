@@ -70,7 +70,7 @@ void SshServer::serve(int socket) const {
 }
 
 std::string SshServer::make_key(const std::string& name, const std::string& kind) const {
-  const std::string path = folder_ / name;
+  std::string path = folder_ / name;
   run_program({"ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "test", "-f", path});
   return path;
 }

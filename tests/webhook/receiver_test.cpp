@@ -13,7 +13,6 @@
 using namespace deploy;
 using namespace deploy::tests;
 using namespace deploy::webhook;
-using domain::Trigger;
 
 namespace {
 
