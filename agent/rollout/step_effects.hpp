@@ -72,6 +72,8 @@ struct Outcome {
 
 /// How long a step waits for room: for memory, or for workers of Nginx to leave.
 constexpr std::chrono::minutes room_deadline{10};
+/// How many of the last lines of a container or a build show why a rollout failed.
+constexpr int shown_log_lines = 20;
 
 class StepEffects {
  public:
