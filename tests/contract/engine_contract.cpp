@@ -123,7 +123,9 @@ TEMPLATE_TEST_CASE("engine: a command's exit code and output come back", "", Fak
   const auto id = run(engine.create(sleeper(world, "a")));
   const auto early = error_of([&] { run(engine.exec(id, {"true"}, 5s)); });
   CHECK(early.kind() == ErrorKind::conflict);
-  CHECK(early.message() == "run true in container " + id + ": Container " + id + " is not running");
+  // The engine's own words begin with a capital or not, from version to version.
+  CHECK(early.message().starts_with("run true in container " + id + ": "));
+  CHECK(early.message().ends_with("ontainer " + id + " is not running"));
   run(engine.start(id));
   const auto written = run(engine.exec(id, {"sh", "-c", script_output}, 10s));
   CHECK(written.exit_code == 0);
