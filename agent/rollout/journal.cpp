@@ -18,12 +18,16 @@ std::string in_words(domain::Phase phase) {
 }  // namespace
 
 // Containers are written down before they are made, so the target's row is there even where the container's id is not.
+// By then its rollout has a revision; another one's container with the same numbers was made by a state that was lost.
 std::optional<domain::Target> Journal::target_of(const ports::Container& container) {
   if (auto known = targets.of_container(container.id)) return known;
   auto target = targets.find({domain::labels::number(container.labels, domain::labels::target)});
   if (!target || !target->container_id.empty()) return std::nullopt;
+  const auto revision = rollouts.get(target->rollout).revision;
   const bool same = target->service == domain::labels::text(container.labels, domain::labels::service) &&
-                    target->rollout.value == domain::labels::number(container.labels, domain::labels::rollout);
+                    target->rollout.value == domain::labels::number(container.labels, domain::labels::rollout) &&
+                    revision &&
+                    revisions.get(*revision).name == domain::labels::text(container.labels, domain::labels::revision);
   return same ? target : std::nullopt;
 }
 

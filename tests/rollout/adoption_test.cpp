@@ -250,6 +250,39 @@ TEST_CASE("a state from before a switch that Nginx has made since is not carried
   CHECK(agent.outcomes() == "llm needs_operator, llm succeeded");
 }
 
+TEST_CASE("a container that was made in a time that is lost is not taken for one of the same numbers") {
+  World world;
+  world.services = {service_named("llm")};
+  const auto kept = world.folder / "older.db";
+  const auto stop_at = [&](Agent& agent, const std::string& what) {
+    world.engine.on_call = [&agent, what](const std::string& call, FakeEngine::When) {
+      if (call.starts_with(what)) agent.stop();
+    };
+  };
+  {
+    Agent agent(world);
+    stop_at(agent, "build ");
+    agent.push({"llm"}, 'a');
+    agent.work();
+  }
+  std::filesystem::copy_file(world.folder / "state.db", kept);
+  lose_state(world);
+  {
+    Agent agent(world);
+    stop_at(agent, "start llm-bbbbbbb");
+    agent.push({"llm"}, 'b');
+    agent.work();
+  }
+  world.engine.on_call = nullptr;
+  const auto made = world.engine.names();
+  REQUIRE(made.size() == 1);
+  std::filesystem::copy_file(kept, world.folder / "state.db", std::filesystem::copy_options::overwrite_existing);
+  Agent agent(world);
+  agent.work();
+  CHECK(world.engine.names() == made);
+  CHECK(agent.journal.rollouts.get({1}).phase == domain::Phase::needs_operator);
+}
+
 TEST_CASE("a container that the engine made after its agent was killed is our own") {
   World world;
   world.services = {service_named("backend")};
