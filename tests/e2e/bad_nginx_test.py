@@ -29,6 +29,8 @@ class BadNginx(BadInputCase):
         release(self.repo, "v2")
         self.scene.engine.call("POST", "/containers/nginx/stop", t="1")
         self.addCleanup(self.start_nginx)
+        # The list of containers of a newer engine learns of it a moment later.
+        until(lambda: not self.scene.engine.call("GET", "/containers/json", filters='{"name": ["^/nginx$"]}'), "Nginx to be listed as stopped")
         self.assert_rolled_back("the Nginx container nginx is exited, not running; start it with: docker start nginx; "
                                 "if it ends again, docker logs nginx says why", serving=False)
         self.start_nginx()

@@ -30,9 +30,9 @@ class BadBuild(BadInputCase):
                  "the compiler is out of breath"])
 
     def test_a_dockerfile_with_an_unknown_instruction(self):
-        self.break_the_repository("Dockerfile", "FROM busybox:local\nRUNN true\n")
+        self.break_the_repository("Dockerfile", "FROM busybox:local\nFROBNICATE true\n")
         self.assert_rolled_back(
-            "build deployctl/frontend:frontend-COMMIT-CONFIG: Dockerfile:2: unknown instruction: RUNN; correct that line and push "
+            "build deployctl/frontend:frontend-COMMIT-CONFIG: Dockerfile:2: unknown instruction: FROBNICATE; correct that line and push "
             "again")
 
     def test_a_base_image_that_cannot_be_pulled(self):
