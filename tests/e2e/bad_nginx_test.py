@@ -17,7 +17,12 @@ BROKEN = "a_directive_nobody_knows on;\n"
 
 
 class BadNginx(BadInputCase):
+    def await_order(self):
+        """The next test begins once deployd has seen that Nginx is there again."""
+        until(lambda: not self.agent.view("status")["notes"], "deployd to see Nginx again", 40)
+
     def test_a_missing_nginx_container(self):
+        self.addCleanup(self.await_order)
         release(self.repo, "v2")
         self.scene.engine.call("POST", "/containers/nginx/rename", name="not-nginx")
         self.addCleanup(self.scene.engine.call, "POST", "/containers/not-nginx/rename", name="nginx")
@@ -26,6 +31,7 @@ class BadNginx(BadInputCase):
         self.assert_rolled_back("there is no Nginx container called nginx; start it, or correct proxy.nginx.container in agent.yaml")
 
     def test_an_nginx_container_that_is_stopped(self):
+        self.addCleanup(self.await_order)
         release(self.repo, "v2")
         self.scene.engine.call("POST", "/containers/nginx/stop", t="1")
         self.addCleanup(self.start_nginx)
