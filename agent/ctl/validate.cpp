@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "agent/base/error.hpp"
 #include "agent/config/schema.hpp"
@@ -36,11 +37,13 @@ std::vector<std::string> missing_here(const config::Configuration& configuration
   for (const auto& service : configuration.services) {
     note([&service] { config::resolve(service); });
     if (!service.source.git) continue;
-    for (const auto& file : {service.source.git->ssh_key, service.source.git->ssh_known_hosts}) {
+    const auto& git = *service.source.git;
+    for (const auto& [key, file] :
+         {std::pair("ssh_key", git.ssh_key), std::pair("ssh_known_hosts", git.ssh_known_hosts)}) {
       std::error_code problem;
       if (file.empty() || std::filesystem::exists(file, problem)) continue;
-      missing.push_back(fmt::format("service {}: the file {} cannot be read: {}", service.name, file,
-                                    problem ? problem.message() : "No such file or directory"));
+      missing.push_back(
+          fmt::format("service {}: there is no file {}: make it, or correct source.git.{}", service.name, file, key));
     }
   }
   return missing;

@@ -72,7 +72,7 @@ TEST_CASE("what the agent would miss on this machine is noted, and is no error")
           "permissions",
       "service backend: container.environment.PASSWORD needs the variable PASSWORD, which is not set in " +
           files.path(".env") + ": set it there, or give a default with ${PASSWORD:-…}",
-      "service backend: the file " + files.path("hosts") + " cannot be read: No such file or directory"};
+      "service backend: there is no file " + files.path("hosts") + ": make it, or correct source.git.ssh_known_hosts"};
   CHECK(table.err == "note: " + notes[0] + "\nnote: " + notes[1] + "\nnote: " + notes[2] + "\n");
   const auto as_json = deployctl({"validate", "--config", files.agent, "-o", "json"});
   CHECK(json::parse(as_json.out)["notes"] == json(notes));
