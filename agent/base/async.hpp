@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -31,6 +32,10 @@ namespace asio = boost::asio;
 /// Every coroutine of the project. Parameters of coroutines are taken by value.
 template <class T = void>
 using Task = asio::awaitable<T>;
+
+/// The error of an operation as a part of its result: auto [error, size] = co_await socket.async_read_some(buffer,
+/// as_result).
+inline constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 
 /// A wait that ends the race in first_of: a deadline, a shutdown, a cancel.
 using Limit = Task<void>;

@@ -29,7 +29,7 @@ struct Phrase {
   std::string_view text;
   ErrorKind kind;
 };
-constexpr std::array phrases{
+constexpr std::array kinds{
     Phrase{"no space left on device", ErrorKind::disk_full},
     Phrase{"Address already in use", ErrorKind::conflict},
     Phrase{"Pool overlaps with other one", ErrorKind::conflict},
@@ -72,7 +72,7 @@ http::Connector connector_for(const std::string& endpoint) {
 }
 
 ErrorKind kind_of_answer(int status, std::string_view message) {
-  for (const auto& phrase : phrases) {
+  for (const auto& phrase : kinds) {
     if (message.find(phrase.text) != std::string_view::npos) return phrase.kind;
   }
   switch (status) {

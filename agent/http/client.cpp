@@ -13,7 +13,7 @@ namespace {
 
 namespace beast = boost::beast;
 
-constexpr std::size_t read_bytes = 64 * 1024;
+constexpr std::size_t part_bytes = 64 * 1024;
 constexpr std::uint32_t header_bytes_max = 64 * 1024;
 
 using View = beast::string_view;
@@ -103,7 +103,7 @@ struct Exchange {
   std::unique_ptr<ByteStream> stream;
   std::optional<AnswerParser> parser;
   std::string unparsed;
-  std::string read_buffer = std::string(read_bytes, '\0');
+  std::string read_buffer = std::string(part_bytes, '\0');
   std::exception_ptr upload_failure;
 };
 

@@ -1,5 +1,4 @@
 // The connectors of the HTTP client: plain sockets, without Beast.
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/write.hpp>
@@ -14,7 +13,6 @@ namespace deploy::http {
 namespace {
 
 using Code = boost::system::error_code;
-constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 
 [[noreturn]] void throw_lost(const std::string& name, const Code& code) {
   if (code == asio::error::operation_aborted)

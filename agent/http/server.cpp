@@ -4,7 +4,6 @@
 #include <sys/socket.h>
 
 #include <array>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/basic_stream.hpp>
@@ -33,7 +32,6 @@ using Stream = beast::basic_stream<asio::generic::stream_protocol>;
 using Parser = beast::http::request_parser<beast::http::string_body>;
 using ErrorCode = boost::system::error_code;
 
-constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t read_bytes = 64 * 1024;
 constexpr std::size_t linger_bytes_max = 64 * 1024 * 1024;
 constexpr std::chrono::milliseconds accept_pause{100};

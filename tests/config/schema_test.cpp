@@ -16,7 +16,7 @@ using deploy::tests::service_errors;
 namespace {
 
 std::string data(const std::string& name) {
-  std::ifstream in(std::string(DEPLOY_TEST_DATA) + "/" + name);
+  std::ifstream in(std::string(DEPLOY_SOURCE_DIR) + "/tests/config/data/" + name);
   REQUIRE(in);
   std::stringstream text;
   text << in.rdbuf();

@@ -9,14 +9,14 @@
 namespace deploy::engine {
 namespace {
 
-struct Case {
+struct PatternCase {
   std::string rules;
   std::string path;
   bool ignored;
 };
 
 TEST_CASE("dockerignore: the rules as Docker documents them") {
-  const Case cases[] = {
+  const PatternCase cases[] = {
       // Docker's own examples.
       {"*/temp*", "somedir/temporary.txt", true},
       {"*/temp*", "somedir/temp/x", true},

@@ -6,14 +6,14 @@
 namespace deploy::engine {
 namespace {
 
-struct Case {
+struct RefusalCase {
   std::string said;  // by the engine
   ErrorKind kind;
   std::string message;  // what follows "pull r:1/a:1: " or "build t: "
 };
 
 TEST_CASE("pull errors: what to do, and what may work later is told from what will not") {
-  const std::vector<Case> cases{
+  const std::vector<RefusalCase> cases{
       {"Get \"http://r:1/v2/\": dial tcp: connect: connection refused", ErrorKind::unreachable,
        "the registry does not answer: Get \"http://r:1/v2/\": dial tcp: connect: connection refused; check its "
        "address, "
@@ -59,7 +59,7 @@ TEST_CASE("pull errors: what to do, and what may work later is told from what wi
 TEST_CASE("build errors: what is wrong and where, without BuildKit's words about itself") {
   const std::string solve = "failed to solve with frontend dockerfile.v0: ";  // 20.10
   const std::string definition = solve + "failed to create LLB definition: ";
-  const std::vector<Case> cases{
+  const std::vector<RefusalCase> cases{
       {definition + "dockerfile parse error line 2: unknown instruction: RUNN", ErrorKind::invalid,
        "web/Dockerfile:2: unknown instruction: RUNN; correct that line and push again"},
       {"failed to solve: dockerfile parse error on line 2: unknown instruction: RUNN (did you mean RUN?)",

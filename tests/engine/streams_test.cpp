@@ -98,7 +98,7 @@ TEST_CASE("base64 is decoded, and what is none refused") {
 }
 
 TEST_CASE("build trace: a real failed build becomes lines and the output of what failed") {
-  std::ifstream file(DEPLOY_TEST_DATA "/failed_build.jsonl");
+  std::ifstream file(DEPLOY_SOURCE_DIR "/tests/engine/data/failed_build.jsonl");
   std::ostringstream text;
   text << file.rdbuf();
   Lines log;

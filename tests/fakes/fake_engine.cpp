@@ -10,8 +10,6 @@
 
 namespace deploy::tests {
 
-namespace {
-
 bool carries(const ports::Labels& labels, const ports::Labels& wanted) {
   return std::all_of(wanted.begin(), wanted.end(), [&labels](const auto& label) {
     const auto found = labels.find(label.first);
@@ -20,8 +18,6 @@ bool carries(const ports::Labels& labels, const ports::Labels& wanted) {
 }
 
 bool runs(const ports::Container& container) { return container.state == "running" || container.state == "restarting"; }
-
-}  // namespace
 
 FakeEngine::FakeEngine() {
   networks_["bridge"] = ports::NetworkSpec{"bridge", "172.17.0.0/16", "", false, {}};

@@ -16,6 +16,10 @@
 
 namespace deploy::tests {
 
+/// Whether `labels` has all of `wanted`.
+bool carries(const ports::Labels& labels, const ports::Labels& wanted);
+bool runs(const ports::Container& container);
+
 class FakeEngine final : public ports::ContainerEngine {
  public:
   /// What a container does once it is started.

@@ -39,15 +39,6 @@ Task<std::optional<ports::DiskSpace>> FakeEngine::disk_space() {
 
 namespace {
 
-bool carries(const ports::Labels& labels, const ports::Labels& wanted) {
-  return std::all_of(wanted.begin(), wanted.end(), [&labels](const auto& label) {
-    const auto found = labels.find(label.first);
-    return found != labels.end() && found->second == label.second;
-  });
-}
-
-bool runs(const ports::Container& container) { return container.state == "running" || container.state == "restarting"; }
-
 ports::NetworkEndpoint* endpoint_in(ports::Container& container, const std::string& network) {
   const auto found = std::find_if(container.networks.begin(), container.networks.end(),
                                   [&network](const auto& endpoint) { return endpoint.network == network; });

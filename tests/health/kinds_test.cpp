@@ -16,7 +16,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 /// A container that runs, and commands in it that do what a test says.
-class Engine : public tests::NullEngine {
+class CommandsAndLog : public tests::NullEngine {
  public:
   std::function<ports::ExecResult()> on_exec;
   std::vector<std::string> argv;
@@ -35,14 +35,14 @@ class Engine : public tests::NullEngine {
   }
 };
 
-struct World {
+struct Checked {
   asio::io_context context;
   tests::FakeClock clock;
-  Engine engine;
+  CommandsAndLog engine;
   ports::Endpoint endpoint{"127.0.0.1", 0};
   domain::HealthCheck check;
 
-  World() { check.deadline = seconds(30); }
+  Checked() { check.deadline = seconds(30); }
 
   ports::Verdict prove() {
     Prober prober(engine, clock);
@@ -51,7 +51,7 @@ struct World {
 };
 
 TEST_CASE("a TCP check wants a connection to be accepted") {
-  World world;
+  Checked world;
   asio::ip::tcp::acceptor acceptor(world.context, {asio::ip::make_address("127.0.0.1"), 0});
   const auto port = acceptor.local_endpoint().port();
   world.check.tcp_port = port;
@@ -70,7 +70,7 @@ TEST_CASE("a TCP check wants a connection to be accepted") {
 }
 
 TEST_CASE("an exec check wants a command in the container to exit with 0") {
-  World world;
+  Checked world;
   world.check.exec = {"pg_isready", "-U", "app"};
   SECTION("it does") {
     world.engine.on_exec = [] { return ports::ExecResult{0, "accepting connections\n"}; };
@@ -103,7 +103,7 @@ TEST_CASE("an exec check wants a command in the container to exit with 0") {
 }
 
 TEST_CASE("a log check wants a line of the log, once") {
-  World world;
+  Checked world;
   world.check.log = "ready to accept";
   SECTION("it comes") {
     world.engine.log = [&]() -> std::vector<std::string> {
@@ -133,7 +133,7 @@ TEST_CASE("a log check wants a line of the log, once") {
 }
 
 TEST_CASE("of several checks all must be good, and the first that is not says why") {
-  World world;
+  Checked world;
   asio::ip::tcp::acceptor acceptor(world.context, {asio::ip::make_address("127.0.0.1"), 0});
   world.check.tcp_port = acceptor.local_endpoint().port();
   world.check.log = "up";
@@ -156,7 +156,7 @@ TEST_CASE("of several checks all must be good, and the first that is not says wh
 }
 
 TEST_CASE("nothing is asked before start_after, and the deadline counts from there") {
-  World world;
+  Checked world;
   world.check.exec = {"ready"};
   world.check.start_after = seconds(20);
   std::optional<milliseconds> first;
@@ -170,7 +170,7 @@ TEST_CASE("nothing is asked before start_after, and the deadline counts from the
 }
 
 TEST_CASE("a target must stay healthy for min_healthy, whatever the deadline") {
-  World world;
+  Checked world;
   world.check.exec = {"ready"};
   world.check.deadline = seconds(5);
   world.check.min_healthy = seconds(10);

@@ -30,7 +30,7 @@ ports::Container running(std::string health = "none") {
 }
 
 /// An app on a real loopback port, an engine that says what it is told, and virtual time.
-struct World {
+struct HttpApp {
   asio::io_context context;
   tests::FakeClock clock;
   OneContainer engine;
@@ -40,7 +40,7 @@ struct World {
   std::vector<std::string> notes;
   domain::HealthCheck check;
 
-  World() {
+  HttpApp() {
     check.http = "/health";
     check.deadline = milliseconds(30000);
     engine.state = [] { return running(); };
@@ -48,7 +48,7 @@ struct World {
                    [this](http::Request request) { return answer(std::move(request)); });
     endpoint.port = server->listen_tcp("127.0.0.1:0");
   }
-  ~World() {
+  ~HttpApp() {
     // The server ends before what it runs on.
     tests::run_virtual(context, clock, server->stop(milliseconds(0)));
   }
@@ -71,7 +71,7 @@ http::Response respond(int status, std::string body) {
 }
 
 TEST_CASE("a target that is warmed up first has an answer for that in its own time") {
-  World world;
+  HttpApp world;
   world.check.warm_up_http = "/generate";
   world.check.warm_up_body = R"({"prompt":"hello"})";
   world.check.warm_up_timeout = milliseconds(120000);
@@ -117,7 +117,7 @@ TEST_CASE("a target that is warmed up first has an answer for that in its own ti
 }
 
 TEST_CASE("a target that answers is healthy at once") {
-  World world;
+  HttpApp world;
   http::Request seen;
   world.app = [&](const http::Request& request) {
     seen = request;
@@ -133,7 +133,7 @@ TEST_CASE("a target that answers is healthy at once") {
 }
 
 TEST_CASE("a target that comes up late is healthy soon after, and each new answer is heard once") {
-  World world;
+  HttpApp world;
   int asked = 0;
   world.app = [&](const http::Request&) { return ++asked < 4 ? respond(503, "starting") : respond(200, ""); };
   CHECK(world.prove().healthy);
@@ -143,7 +143,7 @@ TEST_CASE("a target that comes up late is healthy soon after, and each new answe
 }
 
 TEST_CASE("the deadline gives the last answer") {
-  World world;
+  HttpApp world;
   world.app = [](const http::Request&) { return respond(503, "db down"); };
   const auto verdict = world.prove();
   CHECK_FALSE(verdict.healthy);
@@ -153,7 +153,7 @@ TEST_CASE("the deadline gives the last answer") {
 }
 
 TEST_CASE("a port nobody listens on is explained") {
-  World world;
+  HttpApp world;
   {
     asio::ip::tcp::acceptor taken(world.context, {asio::ip::make_address("127.0.0.1"), 0});
     world.endpoint.port = taken.local_endpoint().port();
@@ -165,7 +165,7 @@ TEST_CASE("a port nobody listens on is explained") {
 }
 
 TEST_CASE("the check's own port is asked") {
-  World world;
+  HttpApp world;
   world.app = [](const http::Request&) { return respond(200, ""); };
   world.check.port = world.endpoint.port;
   world.endpoint.port = 1;
@@ -173,13 +173,13 @@ TEST_CASE("the check's own port is asked") {
 }
 
 TEST_CASE("a long page is healthy, too") {
-  World world;
+  HttpApp world;
   world.app = [](const http::Request&) { return respond(200, std::string(300000, 'x')); };
   CHECK(world.prove().healthy);
 }
 
 TEST_CASE("a container that ends is not waited for") {
-  World world;
+  HttpApp world;
   world.app = [](const http::Request&) { return respond(503, ""); };
   SECTION("exited") {
     world.engine.state = [&] {
@@ -216,7 +216,7 @@ TEST_CASE("a container that ends is not waited for") {
 }
 
 TEST_CASE("an engine that is away for a moment decides nothing") {
-  World world;
+  HttpApp world;
   world.app = [](const http::Request&) { return respond(200, ""); };
   world.engine.state = [&]() -> std::optional<ports::Container> {
     if (world.clock.elapsed() < milliseconds(50)) throw Error(ErrorKind::unreachable, "the engine does not answer");
@@ -231,7 +231,7 @@ TEST_CASE("an engine that is away for a moment decides nothing") {
 }
 
 TEST_CASE("without health.http the image's HEALTHCHECK decides") {
-  World world;
+  HttpApp world;
   world.check.http.clear();
   SECTION("healthy after a while") {
     world.engine.state = [&] {

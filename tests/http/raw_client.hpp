@@ -1,7 +1,6 @@
 // A client that writes and reads bytes as it is told, for requests that no HTTP library would send.
 #pragma once
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -26,7 +25,7 @@ class RawClient {
 
   /// False where the other side has closed.
   Task<bool> write(std::string text) {
-    auto [error, size] = co_await asio::async_write(socket_, asio::buffer(text), asio::as_tuple(asio::use_awaitable));
+    auto [error, size] = co_await asio::async_write(socket_, asio::buffer(text), as_result);
     co_return !error;
   }
 
@@ -102,7 +101,7 @@ class RawClient {
 
   Task<bool> more() {
     std::array<char, 4096> part{};
-    auto [error, size] = co_await socket_.async_read_some(asio::buffer(part), asio::as_tuple(asio::use_awaitable));
+    auto [error, size] = co_await socket_.async_read_some(asio::buffer(part), as_result);
     pending_.append(part.data(), size);
     co_return !error;
   }

@@ -31,7 +31,7 @@ UpstreamFilesInput input(std::vector<ports::Route> routes) {
 
 /// Golden files are rewritten with DEPLOY_UPDATE_GOLDEN=1; read the difference before you commit it.
 void compare_with_golden(const std::string& name, const std::string& text) {
-  const std::string path = std::string(DEPLOY_TEST_DATA) + "/" + name;
+  const std::string path = std::string(DEPLOY_SOURCE_DIR) + "/tests/proxy/data/" + name;
   if (std::getenv("DEPLOY_UPDATE_GOLDEN") != nullptr) std::ofstream(path) << text;
   std::ifstream file(path);
   std::ostringstream wanted;

@@ -87,7 +87,7 @@ TEST_CASE("a job and its answers are what the other end reads") {
 TEST_CASE("a person who runs git-fetch is told that it is not for them, and no input is repeated") {
   const auto outcome = [] {
     ProcessOptions options;
-    options.argv = {DEPLOY_GIT_FETCH_HELPER, "git-fetch"};
+    options.argv = {git_fetch_helper, "git-fetch"};
     options.standard_input = "{\"token\": \"secret\"";
     return run(run_process(std::move(options)));
   }();
@@ -130,7 +130,7 @@ TEST_CASE("the child dies with the process that started it") {
   std::ofstream(folder / "job") << to_line(FetchJob{server.url(), (folder / "mirror").string(), "", "", ""});
   // A session of its own keeps it out of the group that run_process kills.
   ProcessOptions parent;
-  parent.argv = {"sh", "-c", "echo $$; setsid \"$0\" git-fetch < \"$1\" > /dev/null & wait", DEPLOY_GIT_FETCH_HELPER,
+  parent.argv = {"sh", "-c", "echo $$; setsid \"$0\" git-fetch < \"$1\" > /dev/null & wait", git_fetch_helper,
                  folder / "job"};
   std::string pid;
   parent.on_output = [&](std::string_view part) { pid += part; };

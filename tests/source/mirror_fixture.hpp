@@ -35,11 +35,14 @@ class TestRepo {
   std::filesystem::path folder_;
 };
 
+/// Stands in for deployd, which the mirror runs as `deployd git-fetch`.
+inline const std::string git_fetch_helper = DEPLOY_BINARY_DIR "/git_fetch_helper";
+
 /// A mirror on an io_context of its own for each call.
 class MirrorUnderTest {
  public:
   explicit MirrorUnderTest(std::filesystem::path folder, std::chrono::milliseconds deadline = std::chrono::seconds(60),
-                           std::string program = DEPLOY_GIT_FETCH_HELPER);
+                           std::string program = git_fetch_helper);
 
   /// Returns the progress lines.
   std::vector<std::string> fetch(domain::GitSource source);

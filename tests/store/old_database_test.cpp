@@ -15,7 +15,7 @@ using namespace deploy;
 
 namespace {
 
-const std::filesystem::path data = DEPLOY_TEST_DATA;
+const std::filesystem::path data = DEPLOY_SOURCE_DIR "/tests/store/data";
 
 std::string phases(store::RolloutStore& rollouts) {
   std::string text;

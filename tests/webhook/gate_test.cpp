@@ -29,7 +29,7 @@ PushEvent push() {
   return event;
 }
 
-WorkflowRunEvent run() {
+WorkflowRunEvent successful_run() {
   WorkflowRunEvent event;
   event.repository = {1, "shop/backend"};
   event.action = "completed";
@@ -63,7 +63,7 @@ TEST_CASE("a push to its branch deploys a service at the pushed commit") {
 }
 
 TEST_CASE("a successful run for a push deploys a service at the run's commit") {
-  const auto decision = decide(run(), {service("backend", "shop/backend", "main", Trigger::workflow_run)});
+  const auto decision = decide(successful_run(), {service("backend", "shop/backend", "main", Trigger::workflow_run)});
   REQUIRE(decision.changes.size() == 1);
   CHECK(decision.changes[0].service == "backend");
   CHECK(decision.changes[0].commit == commit);
@@ -161,7 +161,7 @@ TEST_CASE("a workflow run deploys nothing, and says why") {
   };
   for (const auto& item : cases) {
     CAPTURE(item.reason);
-    auto event = run();
+    auto event = successful_run();
     item.change(event);
     const auto decision = decide(event, item.services);
     CHECK(decision.changes.empty());
@@ -184,7 +184,7 @@ TEST_CASE("all services of a repository that the push concerns are deployed, in 
       service("cron", "shop/backend", "main", Trigger::workflow_run),
   };
   CHECK(deployed(decide(push(), services)) == Names{"worker", "backend"});
-  CHECK(deployed(decide(run(), services)) == Names{"cron"});
+  CHECK(deployed(decide(successful_run(), services)) == Names{"cron"});
 }
 
 TEST_CASE("a run deploys those services that allow its workflow") {
@@ -192,7 +192,7 @@ TEST_CASE("a run deploys those services that allow its workflow") {
   backend.workflows = {".github/workflows/lint.yml", ".github/workflows/ci.yml"};
   auto worker = service("worker", "shop/backend", "main", Trigger::workflow_run);
   worker.workflows = {".github/workflows/worker.yml"};
-  CHECK(deployed(decide(run(), {backend, worker})) == Names{"backend"});
+  CHECK(deployed(decide(successful_run(), {backend, worker})) == Names{"backend"});
 }
 
 TEST_CASE("pings and other events deploy nothing") {

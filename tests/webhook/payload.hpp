@@ -10,7 +10,7 @@
 namespace deploy::tests {
 
 inline std::string payload_text(const std::string& name) {
-  std::ifstream file(std::string(DEPLOY_TEST_DATA) + "/" + name);
+  std::ifstream file(std::string(DEPLOY_SOURCE_DIR) + "/tests/webhook/data/" + name);
   if (!file) throw std::runtime_error("there is no payload " + name);
   std::ostringstream text;
   text << file.rdbuf();

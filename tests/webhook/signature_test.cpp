@@ -9,34 +9,35 @@ using deploy::webhook::signature_matches;
 namespace {
 
 // The vector of GitHub's "Validating webhook deliveries".
-const std::string secret = "It's a Secret to Everybody";
+const std::string documented_secret = "It's a Secret to Everybody";
 const std::string body = "Hello, World!";
 const std::string signature = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
 
 }  // namespace
 
 TEST_CASE("GitHub's documented signature is right, in either case of its digits") {
-  CHECK(signature_matches(signature, body, {secret}));
-  CHECK(signature_matches("sha256=757107EA0EB2509FC211221CCE984B8A37570B6D7586C22C46F4379C8B043E17", body, {secret}));
+  CHECK(signature_matches(signature, body, {documented_secret}));
+  CHECK(signature_matches("sha256=757107EA0EB2509FC211221CCE984B8A37570B6D7586C22C46F4379C8B043E17", body,
+                          {documented_secret}));
 }
 
 TEST_CASE("any of the active secrets may have signed") {
-  CHECK(signature_matches(signature, body, {"the next one", secret}));
-  CHECK(signature_matches(signature, body, {secret, "the next one"}));
+  CHECK(signature_matches(signature, body, {"the next one", documented_secret}));
+  CHECK(signature_matches(signature, body, {documented_secret, "the next one"}));
   CHECK_FALSE(signature_matches(signature, body, {"the next one", "the one after"}));
   CHECK_FALSE(signature_matches(signature, body, {}));
 }
 
 TEST_CASE("one changed byte of the body is a wrong signature") {
-  CHECK_FALSE(signature_matches(signature, "Hello, World?", {secret}));
-  CHECK_FALSE(signature_matches(signature, "Hello, World!\n", {secret}));
-  CHECK_FALSE(signature_matches(signature, "", {secret}));
+  CHECK_FALSE(signature_matches(signature, "Hello, World?", {documented_secret}));
+  CHECK_FALSE(signature_matches(signature, "Hello, World!\n", {documented_secret}));
+  CHECK_FALSE(signature_matches(signature, "", {documented_secret}));
 }
 
 TEST_CASE("an empty secret signs nothing") {
   const std::string signed_with_nothing = "sha256=" + deploy::hmac_sha256_hex("", body);
   CHECK_FALSE(signature_matches(signed_with_nothing, body, {""}));
-  CHECK_FALSE(signature_matches(signed_with_nothing, body, {"", secret}));
+  CHECK_FALSE(signature_matches(signed_with_nothing, body, {"", documented_secret}));
 }
 
 TEST_CASE("a malformed signature header is a wrong signature") {
@@ -52,5 +53,5 @@ TEST_CASE("a malformed signature header is a wrong signature") {
                                " sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17",
                                "sha256= 57107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17");
   CAPTURE(header);
-  CHECK_FALSE(signature_matches(header, body, {secret}));
+  CHECK_FALSE(signature_matches(header, body, {documented_secret}));
 }
