@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "agent/base/error.hpp"
+#include "agent/engine/container_proc.hpp"
 #include "agent/engine/docker_client.hpp"
-#include "agent/engine/proc_net.hpp"
 
 namespace deploy::engine {
 
@@ -129,8 +129,14 @@ Task<void> DockerClient::wait_removed(std::string id) {
 }
 
 Task<std::vector<ports::ProcessEntry>> DockerClient::processes(std::string id) {
+  const std::string what = "list the processes of container " + id;
+  const auto container = co_await require(what, id);
+  if (container.pid != 0) {
+    auto found = processes_below(proc_root_, container.pid, container.id);
+    if (found) co_return *found;
+  }
   EngineCall call;
-  call.what = "list the processes of container " + id;
+  call.what = what;
   call.path = container_path(id, "/top?ps_args=" + http::url_encode("-eo pid,ppid,args"));
   const auto value = co_await engine_.ask(std::move(call));
   co_return processes_from(value);

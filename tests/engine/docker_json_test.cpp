@@ -4,7 +4,6 @@
 
 #include "agent/base/error.hpp"
 #include "agent/engine/engine_connection.hpp"
-#include "agent/engine/proc_net.hpp"
 #include "tests/fakes/run.hpp"
 
 namespace deploy::engine {
@@ -178,25 +177,6 @@ TEST_CASE("names that would mean something else inside a URL are refused") {
   for (const auto* name : {"", "../x", "a/b", "a?b", "a b", "-a", ".."}) {
     CHECK(error_of([&] { checked_name(name); }).kind() == ErrorKind::invalid);
   }
-}
-
-TEST_CASE("proc: only established connections to the local port count") {
-  const std::string table =
-      "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
-      "   0: 00000000:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1 0 100 0 0 10 0\n"
-      "   1: 0100007F:1F90 0100007F:ECB0 01 00000000:00000000 02:000AFB4F 00000000     0        0 2 2 0 20 0 0 10 -1\n"
-      "   2: 0100007F:ECB0 0100007F:1F90 01 00000000:00000000 00:00000000 00000000     0        0 3 1 0 20 0 0 10 -1\n"
-      "   3: 0100007F:1F90 0100007F:ECB1 06 00000000:00000000 03:00000000 00000000     0        0 4 1 0 20 0 0 10 -1\n";
-  const std::string table6 =
-      "  sl  local_address                         remote_address                        st tx_queue\n"
-      "  10: 0000000000000000FFFF00000100007F:1F90 0000000000000000FFFF00000100007F:E3F0 01 0:0\n"
-      "  11: 00000000000000000000000000000000:1F90 00000000000000000000000000000000:0000 0A 0:0";
-  CHECK(count_established(table, 0x1f90) == 1);
-  CHECK(count_established(table, 0xecb0) == 1);
-  CHECK(count_established(table, 80) == 0);
-  CHECK(count_established(table6, 0x1f90) == 1);
-  CHECK(count_established("", 80) == 0);
-  CHECK(count_established("garbage\n 1: 2 3 01\n 1: :zz : 01\n 1: a:1F901 b 01\n", 0x1f90) == 0);
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
-#include "agent/engine/proc_net.hpp"
+#include "agent/engine/container_proc.hpp"
 
+#include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <vector>
@@ -10,6 +12,7 @@ namespace deploy::engine {
 namespace {
 
 constexpr std::string_view state_established = "01";
+constexpr std::size_t processes_max = 10'000;
 
 std::vector<std::string_view> fields_of(std::string_view line, std::size_t count_max) {
   std::vector<std::string_view> fields;
@@ -43,7 +46,48 @@ std::optional<std::string> read_file(const std::string& path) {
   return std::move(text).str();
 }
 
+std::string folder_of(const std::string& proc_root, std::int64_t pid) { return proc_root + "/" + std::to_string(pid); }
+
+bool is_in(const std::string& process, const std::string& container_id) {
+  const auto groups = read_file(process + "/cgroup");
+  return groups && groups->find(container_id) != std::string::npos;
+}
+
+/// The arguments, joined by spaces as ps does; what a program wrote over them may end with more than one NUL.
+std::string title_of(std::string arguments) {
+  arguments.erase(arguments.find_last_not_of('\0') + 1);
+  std::replace(arguments.begin(), arguments.end(), '\0', ' ');
+  return arguments;
+}
+
+std::vector<std::int64_t> children_of(const std::string& process) {
+  std::vector<std::int64_t> children;
+  std::error_code ended;  // then it has no children any more
+  using Threads = std::filesystem::directory_iterator;
+  for (Threads thread(process + "/task", ended); !ended && thread != Threads(); thread.increment(ended)) {
+    std::istringstream words(read_file(thread->path() / "children").value_or(""));
+    for (std::int64_t child = 0; words >> child;) children.push_back(child);
+  }
+  return children;
+}
+
 }  // namespace
+
+std::optional<std::vector<ports::ProcessEntry>> processes_below(const std::string& proc_root, std::int64_t pid,
+                                                                const std::string& container_id) {
+  const auto process = folder_of(proc_root, pid);
+  if (!is_in(process, container_id) || !std::filesystem::exists(process + "/task/" + std::to_string(pid) + "/children"))
+    return std::nullopt;
+  std::vector<ports::ProcessEntry> found{{pid, 0, ""}};
+  for (std::size_t next = 0; next < found.size() && found.size() < processes_max; ++next) {
+    const auto parent = found[next].pid;
+    for (const auto child : children_of(folder_of(proc_root, parent))) found.push_back({child, parent, ""});
+  }
+  for (auto& entry : found)
+    entry.title = title_of(read_file(folder_of(proc_root, entry.pid) + "/cmdline").value_or(""));
+  std::erase_if(found, [](const auto& entry) { return entry.title.empty(); });  // ended since
+  return found;
+}
 
 int count_established(std::string_view table, std::uint16_t port) {
   int count = 0;
@@ -59,9 +103,8 @@ int count_established(std::string_view table, std::uint16_t port) {
 
 std::optional<int> established_connections(const std::string& proc_root, std::int64_t pid,
                                            const std::string& container_id, std::uint16_t port) {
-  const std::string process = proc_root + "/" + std::to_string(pid);
-  const auto groups = read_file(process + "/cgroup");
-  if (!groups || groups->find(container_id) == std::string::npos) return std::nullopt;
+  const auto process = folder_of(proc_root, pid);
+  if (!is_in(process, container_id)) return std::nullopt;
   const auto ipv4 = read_file(process + "/net/tcp");
   if (!ipv4) return std::nullopt;
   // Without IPv6 in the kernel there is no second table.
