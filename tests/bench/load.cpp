@@ -3,13 +3,14 @@
 // Open loop: every connection sends at its own fixed times, whatever the answers do; latency counts from the time a
 // request was due. A connection that the server closed while nothing was under way is opened again, as any client does.
 // Failed is: no connection, a reset or end of stream while a request is under way, no whole answer within 10 s, a
-// status other than 2xx.
+// status other than 2xx, a WebSocket that does not end with the message "end".
 //
 // The report (JSON) is written to --report at the end, and at each SIGUSR1. Times are milliseconds since 1970.
 #include <sys/socket.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -19,6 +20,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
+#include <boost/beast/websocket.hpp>
 #include <chrono>
 #include <csignal>
 #include <cstdint>
@@ -46,12 +48,14 @@ struct Kind {
   std::string name;
   bool keep_alive = true;
   bool post = false;
+  bool websocket = false;
 };
 
 const std::vector<Kind> all_kinds = {{"keepalive-get", true, false},
                                      {"keepalive-post", true, true},
                                      {"new-get", false, false},
-                                     {"new-post", false, true}};
+                                     {"new-post", false, true},
+                                     {"websocket", false, false, true}};
 
 struct Options {
   std::string host;  // where to connect
@@ -63,6 +67,7 @@ struct Options {
   std::vector<std::string> kinds;
   std::vector<std::string> get_paths{"/"};
   std::vector<std::string> post_paths{"/"};
+  std::vector<std::string> socket_paths{"/"};
   std::string post_body = "{}";
   std::string report;
 };
@@ -145,15 +150,19 @@ class Client {
 
   /// One request and its answer; what goes wrong is recorded.
   asio::awaitable<void> request(std::size_t number, steady_clock::time_point due) {
-    const auto& paths = kind_.post ? options_.post_paths : options_.get_paths;
+    const auto& paths = kind_.websocket ? options_.socket_paths : kind_.post ? options_.post_paths : options_.get_paths;
     const std::string path = paths[number % paths.size()];
     std::string error;
     http::response<http::string_body> answer;
     try {
       stream_.expires_after(10s);
       if (!usable()) co_await connect();
-      answer = co_await exchange(path);
-      if (http::to_status_class(answer.result()) != http::status_class::successful) {
+      if (kind_.websocket) {
+        answer = co_await listen(path);
+      } else {
+        answer = co_await exchange(path);
+      }
+      if (!kind_.websocket && http::to_status_class(answer.result()) != http::status_class::successful) {
         error = "status " + std::to_string(answer.result_int());
       }
     } catch (const boost::system::system_error& failure) {
@@ -203,6 +212,25 @@ class Client {
     beast::flat_buffer buffer;
     co_await http::async_read(stream_, buffer, answer, asio::use_awaitable);
     if (!kind_.keep_alive || !answer.keep_alive()) close();
+    co_return answer;
+  }
+
+  /// Reads a WebSocket until the server closes it. Returns the answer to its handshake.
+  asio::awaitable<http::response<http::string_body>> listen(std::string path) {
+    beast::websocket::stream<beast::tcp_stream&> socket(stream_);
+    beast::websocket::response_type answer;
+    doing_ = "open the WebSocket";
+    co_await socket.async_handshake(answer, options_.host_header, path, asio::use_awaitable);
+    doing_ = "read the WebSocket";
+    std::string last;
+    for (;;) {
+      beast::flat_buffer buffer;
+      auto [error, size] = co_await socket.async_read(buffer, asio::as_tuple(asio::use_awaitable));
+      if (error == beast::websocket::error::closed && last == "end") break;
+      if (error) throw boost::system::system_error(error);
+      last = beast::buffers_to_string(buffer.data());
+    }
+    close();
     co_return answer;
   }
 
@@ -269,9 +297,11 @@ Options parse(int argc, char** argv) {
   app.add_option("--rate", options.rate, "requests per second, over all connections")->check(CLI::PositiveNumber);
   app.add_option("--connections", options.connections)->check(CLI::PositiveNumber);
   app.add_option("--seconds", options.seconds, "0: until SIGTERM");
-  app.add_option("--kinds", options.kinds, "of keepalive-get, keepalive-post, new-get, new-post")->delimiter(',');
+  app.add_option("--kinds", options.kinds, "of keepalive-get, keepalive-post, new-get, new-post, websocket")
+      ->delimiter(',');
   app.add_option("--get-paths", options.get_paths)->delimiter(',');
   app.add_option("--post-paths", options.post_paths)->delimiter(',');
+  app.add_option("--socket-paths", options.socket_paths)->delimiter(',');
   app.add_option("--post-body", options.post_body);
   app.add_option("--report", options.report, "file (default: standard output)");
   try {

@@ -17,6 +17,12 @@ http {
     listen 80;
     location / { proxy_pass http://frontend; }
     location /api/ { proxy_pass http://backend; }
+    location /api/socket {
+      proxy_pass http://backend;
+      proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection upgrade;
+    }
   }
 }
 """

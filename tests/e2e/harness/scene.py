@@ -107,3 +107,14 @@ class Scene:
             "--kinds", "keepalive-post,new-post", "--post-paths", "/generate", "--post-body", '{"prompt": "why"}'],
             self.engine, [NETWORK, ROUTING])
         return [outside, between]
+
+    def stream_loads(self, milliseconds):
+        """As loads(): server-sent events and WebSockets, one and a half of each begun in a second, each so long."""
+        def arguments(prefix):
+            return ["--rate", "3", "--connections", "12", "--kinds", "new-get,websocket",
+                    "--get-paths", f"{prefix}/stream?ms={milliseconds}", "--socket-paths", f"{prefix}/socket?ms={milliseconds}"]
+
+        outside = OutsideLoad("streams-outside", HOST / "load",
+                              ["--target", f"{self.nginx.address}:80", "--host", "demo.example", *arguments("/api")])
+        between = ServiceLoad("streams-between", HOST / "load", ["--target", "llm:8000", *arguments("")], self.engine, [NETWORK, ROUTING])
+        return [outside, between]

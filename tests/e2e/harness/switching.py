@@ -40,7 +40,7 @@ class Switching:
         for service in STRATEGIES:
             self.commits[service].append(release(self.scene.repos[service], "v2"))
             self._roll(service)
-        self.loads = self.scene.loads(rate, between_rate)
+        self.loads = [*self.scene.loads(rate, between_rate), *self.scene.stream_loads(3000)]
         for load in self.loads:
             load.start()
 
