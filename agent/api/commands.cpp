@@ -107,10 +107,16 @@ AcceptedView Commands::cancel(const CancelRequest& request, const std::string& w
 
 std::vector<domain::Rollout> Commands::to_cancel(const CancelRequest& request) {
   if (request.rollout == 0) check_service(request.service);
+  const auto unfinished = journal_.rollouts.unfinished();
+  const auto is_meant = [&](const domain::Rollout& rollout) {
+    return request.rollout == 0 ? rollout.service == request.service : rollout.id.value == request.rollout;
+  };
+  const auto count = std::count_if(unfinished.begin(), unfinished.end(), is_meant);
   std::vector<domain::Rollout> rollouts;
-  for (const auto& rollout : journal_.rollouts.unfinished()) {
-    const bool meant = request.rollout == 0 ? rollout.service == request.service : rollout.id.value == request.rollout;
-    if (!meant) continue;
+  for (const auto& rollout : unfinished) {
+    if (!is_meant(rollout)) continue;
+    // One that only clears away is not what is meant where there is another.
+    if (count > 1 && journal_.promoted(rollout.id)) continue;
     if (rollout.phase == domain::Phase::undoing || rollout.stop) {
       throw Error(ErrorKind::conflict, name_of(rollout) + " is being undone already");
     }

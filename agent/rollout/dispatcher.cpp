@@ -27,18 +27,21 @@ void add_dependencies(const std::string& service, const std::vector<domain::Serv
 }  // namespace
 
 Ready choose_ready(const Queue& queue, const std::vector<domain::Service>& services, int rollouts_max) {
-  const auto& [unfinished, of_release, running, paused] = queue;
+  const auto& [unfinished, of_release, promoted, running, paused] = queue;
   Ready ready;
   std::set<std::string> busy;
+  std::set<std::string> clearing;
+  int places = rollouts_max;
   for (const auto& rollout : unfinished) {
-    if (rollout.phase != Phase::queued) busy.insert(rollout.service);
+    if (rollout.phase == Phase::queued && !running.contains(rollout.id)) continue;
+    const bool only_clears = promoted(rollout.id);
+    if (!only_clears) --places;
+    if (!only_clears || !clearing.insert(rollout.service).second) busy.insert(rollout.service);
   }
-  int places = rollouts_max - static_cast<int>(running.size());
   for (const auto& rollout : unfinished) {
     if (running.contains(rollout.id)) continue;
     if (rollout.phase != Phase::queued) {  // was under way when the agent stopped
       ready.start.push_back(rollout);
-      --places;
       continue;
     }
     std::set<std::string> needed;
@@ -57,7 +60,7 @@ Ready choose_ready(const Queue& queue, const std::vector<domain::Service>& servi
     const bool waits =
         std::any_of(needed.begin(), needed.end(), [&](const auto& name) { return busy.contains(name); }) ||
         std::any_of(unfinished.begin(), unfinished.end(), [&](const domain::Rollout& other) {
-          return other.release == rollout.release && needed.contains(other.service);
+          return other.release == rollout.release && needed.contains(other.service) && !promoted(other.id);
         });
     const bool taken = busy.contains(rollout.service);
     const bool is_paused = paused.contains(rollout.service) || paused.contains("");
@@ -125,6 +128,7 @@ void Dispatcher::start_ready() {
   Queue now;
   now.unfinished = journal_.rollouts.unfinished();
   now.of_release = [this](domain::ReleaseId id) { return journal_.rollouts.of_release(id); };
+  now.promoted = [this](domain::RolloutId id) { return journal_.promoted(id); };
   for (const auto& [id, signal] : running_) now.running.insert(id);
   for (const auto& pause : journal_.pauses.all()) now.paused.insert(pause.service);
   auto ready = choose_ready(now, services_, rollouts_max_);
@@ -151,7 +155,7 @@ Task<void> Dispatcher::run_one(domain::RolloutId id, std::shared_ptr<Signal> int
   try {
     // An interrupted one is run again, and turns round at the step it was in.
     for (bool ended = false; !ended;) {
-      const auto done = co_await first_of(runner_.run(id), interrupt->wait());
+      const auto done = co_await first_of(runner_.run(id, [this] { wake(); }), interrupt->wait());
       ended = done.has_value();
     }
   } catch (...) {

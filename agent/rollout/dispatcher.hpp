@@ -1,5 +1,5 @@
 // Decides which rollouts may run now, and runs them: one per service, in the order of their release, at most so many at
-// a time.
+// a time. One whose version is live and that only clears away what it replaced holds nobody up.
 #pragma once
 
 #include <functional>
@@ -32,13 +32,15 @@ struct Ready {
 struct Queue {
   std::vector<domain::Rollout> unfinished;
   std::function<std::vector<domain::Rollout>(domain::ReleaseId)> of_release;
+  std::function<bool(domain::RolloutId)> promoted;
   std::set<domain::RolloutId> running;  // by this dispatcher
   std::set<std::string> paused;         // services; "" is all of them
 };
 
 /// A queued rollout may start when its service is not paused and has no other rollout under way, and everything that it
-/// depends on (directly or not) has ended in its release and is not being rolled out by another. When one of those
-/// failed in its release, it is given up.
+/// depends on (directly or not) is promoted or has ended in its release and is not being rolled out by another. When
+/// one of those failed in its release, it is given up. A service waits while two of its rollouts are clearing away:
+/// each keeps a version running.
 Ready choose_ready(const Queue& queue, const std::vector<domain::Service>& services, int rollouts_max);
 
 class Dispatcher {

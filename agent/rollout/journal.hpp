@@ -46,6 +46,9 @@ class Journal {
   /// A rollout of the service was begun and has not ended.
   bool under_way(const std::string& service);
 
+  /// Its version is live: all that is left to do is to clear away what it replaced.
+  bool promoted(domain::RolloutId rollout) { return rollouts.has_succeeded(rollout, domain::StepKind::promote); }
+
   bool is_paused(const std::string& service);
 
   /// Only until its first switch has begun, and once.

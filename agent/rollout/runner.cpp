@@ -74,15 +74,9 @@ constexpr minutes must_end_retry_limit{10};
 constexpr seconds retry_first{1};
 constexpr seconds retry_most{15};
 
-bool past_promote(const std::vector<domain::Step>& steps) {
-  return std::any_of(steps.begin(), steps.end(), [](const domain::Step& step) {
-    return step.kind == StepKind::promote && step.state == StepState::succeeded;
-  });
-}
-
 }  // namespace
 
-Task<void> Runner::run(domain::RolloutId id) {
+Task<void> Runner::run(domain::RolloutId id, std::function<void()> on_promoted) {
   auto rollout = journal_.rollouts.get(id);
   if (rollout.phase == Phase::queued) {
     try {
@@ -93,11 +87,11 @@ Task<void> Runner::run(domain::RolloutId id) {
     }
   }
   auto work = planner_.load(rollout);
-  if (work.rollout.phase == Phase::running) co_await go_forward(work);
+  if (work.rollout.phase == Phase::running) co_await go_forward(work, std::move(on_promoted));
   if (work.rollout.phase == Phase::undoing) co_await go_back(work);
 }
 
-Task<void> Runner::go_forward(Work& work) {
+Task<void> Runner::go_forward(Work& work, std::function<void()> on_promoted) {
   auto steps = journal_.rollouts.steps(work.rollout.id);
   std::string left_over;  // what went wrong after promote: the rest is cleared away all the same
   for (auto& step : steps) {
@@ -108,8 +102,9 @@ Task<void> Runner::go_forward(Work& work) {
     }
     const bool worked = co_await do_step(work, step, Direction::forward);
     if (domain::is_final(work.rollout.phase)) co_return;
+    if (worked && step.kind == StepKind::promote) on_promoted();
     if (worked) continue;
-    if (past_promote(steps)) {
+    if (journal_.promoted(work.rollout.id)) {
       left_over = left_over.empty() ? step.detail : left_over + "; " + step.detail;
       continue;
     }
@@ -169,7 +164,7 @@ void Runner::turn_round(Work& work, const std::string& reason) {
 }
 
 Task<bool> Runner::do_step(Work& work, domain::Step& step, Direction direction) {
-  const bool must_end = direction == Direction::back || past_promote(journal_.rollouts.steps(work.rollout.id));
+  const bool must_end = direction == Direction::back || journal_.promoted(work.rollout.id);
   const auto give_up =
       clock_.steady_now() + (must_end ? std::chrono::milliseconds(must_end_retry_limit) : retry_limit_);
   for (seconds pause = retry_first;; pause = std::min(pause * 2, retry_most)) {

@@ -7,6 +7,8 @@
 // What cannot be reached (engine, registry, git remote) is tried again for a while before that counts as a failure.
 #pragma once
 
+#include <functional>
+
 #include "agent/ports/clock.hpp"
 #include "agent/rollout/journal.hpp"
 #include "agent/rollout/planner.hpp"
@@ -23,12 +25,13 @@ class Runner {
 
   /// Returns when the rollout has ended. On cancellation of the coroutine it throws, and leaves the rollout to be run
   /// again: then, and before each step until its first switch, a wish to stop it (Rollout::stop) turns it round.
-  Task<void> run(domain::RolloutId id);
+  /// `on_promoted` is called when its version has become live, before what it replaced is cleared away.
+  Task<void> run(domain::RolloutId id, std::function<void()> on_promoted);
 
  private:
   enum class Direction { forward, back };
 
-  Task<void> go_forward(Work& work);
+  Task<void> go_forward(Work& work, std::function<void()> on_promoted);
   Task<void> go_back(Work& work);
   Task<bool> do_step(Work& work, domain::Step& step, Direction direction);
   Task<std::optional<Outcome>> try_once(Work& work, domain::Step& step, Direction direction,

@@ -185,4 +185,12 @@ std::vector<domain::Step> RolloutStore::steps(domain::RolloutId rollout) {
       read_step, rollout);
 }
 
+bool RolloutStore::has_succeeded(domain::RolloutId rollout, domain::StepKind kind) {
+  const auto found = database_.query(
+      "SELECT 1 FROM steps WHERE rollout = ?1 AND kind = ?2 AND state = ?3 LIMIT 1",
+      [](SQLite::Statement&) { return true; }, rollout, domain::to_string(kind),
+      domain::to_string(domain::StepState::succeeded));
+  return !found.empty();
+}
+
 }  // namespace deploy::store

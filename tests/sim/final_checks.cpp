@@ -177,12 +177,20 @@ class Settled {
     }
   }
 
-  /// The last rollout that succeeded is what runs.
+  /// When its version became live; an earlier one may clear away for longer.
+  domain::Time promoted(const domain::Rollout& rollout) {
+    for (const auto& step : agent_.journal.rollouts.steps(rollout.id)) {
+      if (step.kind == domain::StepKind::promote && step.finished) return *step.finished;
+    }
+    return *rollout.finished;
+  }
+
+  /// The last rollout that was promoted is what runs.
   void check_newest(const domain::Service& service) {
     const domain::Rollout* newest = nullptr;
     for (const auto& rollout : rollouts_) {
       if (rollout.service != service.name || !went_live(rollout)) continue;
-      if (newest == nullptr || std::pair(*rollout.finished, rollout.id) > std::pair(*newest->finished, newest->id))
+      if (newest == nullptr || std::pair(promoted(rollout), rollout.id) > std::pair(promoted(*newest), newest->id))
         newest = &rollout;
     }
     const auto live = agent_.journal.targets.live(service.name);

@@ -180,6 +180,9 @@ void Watch::after_apply(const std::vector<ports::Route>& old_routes) {
 
 void Watch::check_enough_healthy(const std::string& after) {
   for (const auto& [id, rollout] : under_way_) {
+    const bool replaced = std::any_of(under_way_.upper_bound(id), under_way_.end(),
+                                      [&](const auto& later) { return later.second.service == rollout.service; });
+    if (replaced) continue;  // it only clears away, and the later one takes its targets' place
     const int wanted = std::min(rollout.healthy_before, stage_.least_replicas(rollout.service)) - rollout.may_miss;
     const int now = healthy_routed(rollout.service);
     if (now >= wanted || rollout.disturbed) continue;
@@ -201,7 +204,8 @@ void Watch::check_start(tests::Agent& agent, const domain::Rollout& rollout) {
   }
   for (const auto& other : agent.journal.rollouts.of_release(rollout.release)) {
     if (std::find(needed.begin(), needed.end(), other.service) == needed.end()) continue;
-    if (!domain::is_success(other.phase) && other.phase != domain::Phase::superseded)
+    const bool done = domain::is_success(other.phase) || other.phase == domain::Phase::superseded;
+    if (!done && !agent.journal.promoted(other.id))
       broken(name + " was started, and " + other.service + ", which it depends on, is " +
              domain::to_string(other.phase));
   }
@@ -223,7 +227,8 @@ void Watch::after_commit(tests::Agent& agent) {
     const auto id = rollout.id.value;
     seen.insert(id);
     if (!under_way_.contains(id) && rollout.started == agent.journal.now()) check_start(agent, rollout);
-    const auto [first, alone] = busy.emplace(rollout.service, id);
+    const bool only_clears = agent.journal.promoted(rollout.id);
+    const auto [first, alone] = only_clears ? std::pair(busy.end(), true) : busy.emplace(rollout.service, id);
     if (!alone) {
       broken("rollouts " + std::to_string(first->second) + " and " + std::to_string(id) + " of " + rollout.service +
              " are under way at once");
