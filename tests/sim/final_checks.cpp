@@ -126,7 +126,8 @@ class Settled {
           watch_.broken(phase + " (without a permanent failure)");
         break;
       case Phase::rolled_back: {
-        const bool pruned = !stage_.images_removed_by_hand.empty() &&
+        // By hand, or in a time that a state that was put back knows nothing of.
+        const bool pruned = (!stage_.images_removed_by_hand.empty() || state_lost_) &&
                             (says(rollout, "No such image") || says(rollout, "was removed by hand"));
         const bool bad = stage_.fate(rollout.commit) != Fate::good;
         const bool no_room = says(rollout, "memory.keep_free");
@@ -178,7 +179,7 @@ class Settled {
   }
 
   /// When its version became live; an earlier one may clear away for longer.
-  domain::Time promoted(const domain::Rollout& rollout) {
+  domain::Time promoted(const domain::Rollout& rollout) const {
     for (const auto& step : agent_.journal.rollouts.steps(rollout.id)) {
       if (step.kind == domain::StepKind::promote && step.finished) return *step.finished;
     }
@@ -242,8 +243,8 @@ class Settled {
     for (const auto& rollout : rollouts_) {
       if (rollout.service == service.name && went_live(rollout) && rollout.revision) rollouts.push_back(&rollout);
     }
-    std::sort(rollouts.begin(), rollouts.end(), [](const auto* left, const auto* right) {
-      return std::pair(*left->finished, left->id) > std::pair(*right->finished, right->id);
+    std::sort(rollouts.begin(), rollouts.end(), [this](const auto* left, const auto* right) {
+      return std::pair(promoted(*left), left->id) > std::pair(promoted(*right), right->id);
     });
     std::vector<domain::RevisionId> revisions;
     for (const auto* rollout : rollouts) {
