@@ -104,6 +104,12 @@ class EchoApp {
   std::thread thread_;
 };
 
+/// Nginx has keepalive_min_timeout since 1.27.4; these suites of Debian have an earlier one.
+bool keeps_idle_connections() {
+  const char* suite = std::getenv("DEPLOYCTL_BASE_SUITE");
+  return suite == nullptr || (suite != std::string_view("bookworm") && suite != std::string_view("trixie"));
+}
+
 /// A real Nginx, its folder of upstreams, and a routing network.
 class NginxWorld {
  public:
@@ -141,8 +147,9 @@ class NginxWorld {
   }
   void write_config(const std::string& extra) {
     // In place: the file is mounted by itself.
-    std::ofstream(folder_ / "nginx.conf") << "error_log stderr;\nevents {}\nhttp {\n  keepalive_min_timeout 5s;\n"
-                                             "  proxy_set_header X-User yes;\n  add_header X-User yes;\n  gzip on;\n"
+    std::ofstream(folder_ / "nginx.conf") << "error_log stderr;\nevents {}\nhttp {\n"
+                                          << (keeps_idle_connections() ? "  keepalive_min_timeout 5s;\n" : "")
+                                          << "  proxy_set_header X-User yes;\n  add_header X-User yes;\n  gzip on;\n"
                                              "  server { listen 80; location / { return 200 users; } }\n  " +
                                                  extra + "\n}\n";
   }
@@ -195,11 +202,11 @@ TEST_CASE("a real Nginx is switched from one target to another") {
   EchoApp second(world.bridge(), "second");
   const auto report = world.apply({route_to(world, first)});
   CHECK(report.changed);
-  REQUIRE(report.notes.size() == 1);
+  REQUIRE(report.notes.size() == (keeps_idle_connections() ? 1 : 2));
   CHECK_THAT(report.notes[0], ContainsSubstring("connected the container " + world.name()));
   CHECK(world.first_line("llm:8000", 8000) == "first");
   const auto again = world.apply({route_to(world, second)});
-  CHECK(again.notes.empty());
+  CHECK(again.notes.empty() == keeps_idle_connections());
   // Proved means: not one answer of the first any more.
   for (int i = 0; i < 50; ++i) CHECK(world.first_line("llm", 8000) == "second");
   CHECK_FALSE(world.apply({route_to(world, second)}).changed);

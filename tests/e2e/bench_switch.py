@@ -1,6 +1,7 @@
 """`./dev bench switch`: what clients notice of rollouts, strategy by strategy, and how quickly a bad version is gone again.
 
-1. Requests that fail over rollouts under load, and how long a switch takes beyond nginx -t and the reload.
+1. Requests, event streams and WebSockets that fail over rollouts under load, and how long a switch takes beyond nginx -t and the
+   reload.
 2. The same load while one container is replaced as scripts do: compose's way, and with a second container and a fixed sleep.
 3. Rollbacks inside a bake: from the command to the last answer of the new version.
 4. Bad versions: how many were promoted, and how long after the verdict the last request reached them.
@@ -47,8 +48,8 @@ def under_load(count, rate):
     finally:
         switching.scene.close()
     table(f"Requests over {count} rollouts ({', '.join(f'{name}: {how}' for name, how in STRATEGIES.items())})",
-          ["clients", "requests", "failed", "p99 ms", "longest gap ms"],
-          [(name, report["requests"], report["failed"], f"{report['latency_ms']['p99']:.1f}", report["longest_gap_ms"])
+          ["clients", "requests or streams", "failed", "idle connections that Nginx closed", "p99 ms", "longest gap ms"],
+          [(name, report["requests"], report["failed"], report["reopened"], f"{report['latency_ms']['p99']:.1f}", report["longest_gap_ms"])
            for name, report in reports.items()])
     tests, reloads, proofs = zip(*switch_times(switching.shown))
     table("One switch (ms)", ["", "median", "longest"],
@@ -236,9 +237,12 @@ def main():
     parser.add_argument("--bad", type=int, default=12, help="bad versions")
     options = parser.parse_args()
     under_load(options.rollouts, options.rate)
-    scripts(options.scripted, options.rate)
-    rollbacks(options.rollbacks)
-    bad_releases(options.bad)
+    if options.scripted:
+        scripts(options.scripted, options.rate)
+    if options.rollbacks:
+        rollbacks(options.rollbacks)
+    if options.bad:
+        bad_releases(options.bad)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The users' Nginx: a container on their shared network, with a folder of upstream files mounted."""
 
+import os
 import socket
 
 from .wait import until
@@ -26,6 +27,10 @@ http {
   }
 }
 """
+
+# Nginx has keepalive_min_timeout since 1.27.4; these suites have an earlier one.
+if os.environ.get("DEPLOYCTL_BASE_SUITE") in ("bookworm", "trixie"):
+    _MAIN = _MAIN.replace("  keepalive_min_timeout 5s;\n", "")
 
 # An upstream that Nginx can start with before anything is deployed.
 _EMPTY = "upstream {} {{ server 127.0.0.1:1 down; }}\n"
