@@ -150,6 +150,40 @@ void read_ports(Fields& fields, std::vector<domain::PublishedPort>& out) {
   }
 }
 
+/// "/dev/ttyUSB0", "/dev/ttyUSB0:/dev/modem", "/dev/ttyUSB0:/dev/modem:rw": Compose's short form.
+std::optional<domain::Device> parse_device(const std::string& text) {
+  std::vector<std::string> parts(1);
+  for (const char c : text) {
+    if (c == ':') {
+      parts.emplace_back();
+    } else {
+      parts.back() += c;
+    }
+  }
+  domain::Device device;
+  device.host = device.container = parts.front();
+  if (parts.size() > 1) device.container = parts[1];
+  if (parts.size() > 2) device.permissions = parts[2];
+  const auto is_path = [](const std::string& path) { return path.size() > 1 && path.front() == '/'; };
+  const bool allowed = !device.permissions.empty() && device.permissions.find_first_not_of("rwm") == std::string::npos;
+  if (parts.size() > 3 || !is_path(device.host) || !is_path(device.container) || !allowed) return std::nullopt;
+  return device;
+}
+
+void read_devices(Fields& fields, std::vector<domain::Device>& out) {
+  auto value = fields.find("devices");
+  if (!value) return;
+  for (const auto& item : value->items()) {
+    auto text = item.filled_text();
+    if (!text) continue;
+    if (auto device = parse_device(*text)) {
+      out.push_back(std::move(*device));
+    } else {
+      item.error("must be a path, e.g. \"/dev/ttyUSB0\" or \"/dev/ttyUSB0:/dev/modem:rw\"");
+    }
+  }
+}
+
 /// A command is a list of words: nothing here runs a shell.
 void read_pre_stop(Fields& fields, std::vector<std::string>& out) {
   fields.template_texts("pre_stop", out);
@@ -246,6 +280,7 @@ void read_container(const Value& value, domain::ContainerSettings& container) {
   read_extra_hosts(fields, container.extra_hosts);
   read_tmpfs(fields, container.tmpfs);
   read_ports(fields, container.ports);
+  read_devices(fields, container.devices);
   read_restart(fields, container.restart);
   read_logging(fields, container);
   read_labels(fields, container.labels);

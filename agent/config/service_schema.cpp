@@ -88,11 +88,15 @@ void read_vars(Fields& fields, domain::Service& service) {
   }
 }
 
-/// A service that holds something that there is only one of cannot run twice at once, whatever the strategy.
+/// A service that holds something that there is only one of cannot run twice at once, whatever the strategy. Two can
+/// have a device, but few devices are made for that: who knows better names another strategy.
 void check_runs_twice(Fields& fields, domain::Service& service) {
   using domain::StrategyKind;
   const auto& ports = service.container.ports;
-  if (ports.empty()) return;
+  if (ports.empty()) {
+    if (!service.container.devices.empty() && !fields.find("strategy")) service.strategy = StrategyKind::recreate;
+    return;
+  }
   const std::string holds = "container.ports holds port " + std::to_string(ports.front().host) +
                             " of the host, which only one container at a time can have";
   if (auto replicas = fields.find("replicas"); replicas && service.replicas > 1) {

@@ -44,8 +44,9 @@ std::optional<Supersede> supersede_from(const std::string& name) { return value_
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(GitSource, url, ssh_key, ssh_known_hosts, token_env, context,
                                                 dockerfile, target, args)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(PublishedPort, address, host, container, protocol)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Device, host, container, permissions)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ContainerSettings, environment, command, entrypoint, user, working_dir,
-                                                volumes, extra_hosts, tmpfs, ports, pre_stop, restart, log_driver,
+                                                volumes, extra_hosts, tmpfs, ports, devices, pre_stop, restart, log_driver,
                                                 log_options, labels, memory_bytes, cpus, init, stop_signal,
                                                 stop_grace_period)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HealthCheck, http, port, tcp_port, exec, log, expect_status,

@@ -49,6 +49,14 @@ struct PublishedPort {
   bool operator==(const PublishedPort&) const = default;
 };
 
+/// A device of the host in the container.
+struct Device {
+  std::string host;  // path
+  std::string container;
+  std::string permissions = "rwm";  // read, write, mknod
+  bool operator==(const Device&) const = default;
+};
+
 /// The part of Compose's vocabulary that a container is created with.
 struct ContainerSettings {
   std::map<std::string, std::string> environment;
@@ -60,6 +68,7 @@ struct ContainerSettings {
   std::vector<std::string> extra_hosts;  // "name:address", address may be host-gateway
   std::vector<std::string> tmpfs;
   std::vector<PublishedPort> ports;
+  std::vector<Device> devices;
   std::vector<std::string> pre_stop;  // a command that runs in the container before it is stopped
   std::string restart = "unless-stopped";
   std::string log_driver;  // empty: the engine's default

@@ -88,6 +88,11 @@ Json host_config(const ports::ContainerSpec& spec) {
   for (const auto& port : settings.ports) {
     host["PortBindings"][port_key(port)].push_back({{"HostIp", port.address}, {"HostPort", std::to_string(port.host)}});
   }
+  for (const auto& device : settings.devices) {
+    host["Devices"].push_back({{"PathOnHost", device.host},
+                               {"PathInContainer", device.container},
+                               {"CgroupPermissions", device.permissions}});
+  }
   if (!settings.log_driver.empty() || !settings.log_options.empty()) host["LogConfig"] = log_config(settings);
   if (settings.memory_bytes > 0) host["Memory"] = settings.memory_bytes;
   if (settings.cpus > 0) host["NanoCpus"] = std::llround(settings.cpus * 1e9);

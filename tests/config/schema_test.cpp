@@ -125,6 +125,22 @@ TEST_CASE("a rolling update may let targets go before there are new ones") {
   CHECK(read_service(begin + "strategy: recreate\n").strategy == domain::StrategyKind::recreate);
 }
 
+TEST_CASE("a service with a device of the host is recreated, unless another strategy is named") {
+  const std::string begin = "service: web\non: manual\nsource: { image: web }\n";
+  const std::string devices = "container: { devices: [/dev/a, \"/dev/b:/dev/c\", \"/dev/d:/dev/e:rw\"] }\n";
+  const auto service = read_service(begin + devices);
+  CHECK(service.strategy == domain::StrategyKind::recreate);
+  CHECK(service.container.devices == std::vector<domain::Device>{{"/dev/a", "/dev/a", "rwm"},
+                                                                 {"/dev/b", "/dev/c", "rwm"},
+                                                                 {"/dev/d", "/dev/e", "rw"}});
+  CHECK(read_service(begin + devices + "strategy: rolling\n").strategy == domain::StrategyKind::rolling);
+  for (const auto* wrong : {"dev/a", "/", "/dev/a:b", "/dev/a:/dev/b:x", "/dev/a:/dev/b:", "/a:/b:r:w"}) {
+    INFO(wrong);
+    CHECK(service_errors(begin + "container: { devices: [\"" + wrong + "\"] }\n")
+              .find("must be a path, e.g. \"/dev/ttyUSB0\" or \"/dev/ttyUSB0:/dev/modem:rw\"") != std::string::npos);
+  }
+}
+
 TEST_CASE("a service that holds a port of the host cannot run twice: it is recreated") {
   const std::string begin = "service: web\non: manual\nsource: { image: web }\n";
   const auto service =

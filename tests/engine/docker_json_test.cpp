@@ -27,6 +27,7 @@ TEST_CASE("json: the body of a container with everything set") {
   settings.extra_hosts = {"db:10.0.0.2"};
   settings.tmpfs = {"/run", "/tmp:size=64m"};
   settings.ports = {{"", 8080, 80, "tcp"}, {"127.0.0.1", 81, 80, "tcp"}};
+  settings.devices = {{"/dev/ttyUSB0", "/dev/modem", "rw"}};
   settings.log_driver = "json-file";
   settings.log_options = {{"max-size", "10m"}};
   settings.labels = {{"team", "a"}, {"deployctl.service", "theirs"}};
@@ -44,6 +45,7 @@ TEST_CASE("json: the body of a container with everything set") {
       "Binds": ["/host:/in:ro", "data:/data"], "ExtraHosts": ["db:10.0.0.2"],
       "Tmpfs": {"/run": "", "/tmp": "size=64m"},
       "PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "8080"}, {"HostIp": "127.0.0.1", "HostPort": "81"}]},
+      "Devices": [{"PathOnHost": "/dev/ttyUSB0", "PathInContainer": "/dev/modem", "CgroupPermissions": "rw"}],
       "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m"}},
       "Memory": 1048576, "NanoCpus": 1500000000, "Init": true },
     "NetworkingConfig": {"EndpointsConfig": {"internal":
