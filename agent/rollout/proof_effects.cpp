@@ -53,7 +53,12 @@ Task<void> StepEffects::prove_healthy(Work& work, domain::Target target, domain:
   const auto verdict = co_await prober_.prove(target.container_id, endpoint, check, note);
   if (verdict.healthy) co_return;
   co_await clock_.sleep_for(log_lag);
-  work.rollout.log = co_await engine_.log_tail(target.container_id, shown_log_lines);
+  try {
+    work.rollout.log = co_await engine_.log_tail(target.container_id, shown_log_lines);
+  } catch (const Error& error) {
+    // A container that somebody removed has no log, and that it is gone is what people need to know.
+    if (error.kind() != ErrorKind::not_found) throw;
+  }
   throw Error(ErrorKind::failed, target.container_name + " is not healthy: " + verdict.reason);
 }
 

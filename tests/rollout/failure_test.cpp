@@ -33,6 +33,22 @@ TEST_CASE("a version that is not healthy never gets traffic, and its container, 
   CHECK(agent.journal.targets.present().size() == 1);
 }
 
+TEST_CASE("a container that is removed by hand while it is probed is said to be gone, not that it has no log") {
+  World world;
+  world.services = {service_named("backend")};
+  world.prober.judge = [&world](const FakeProber::Probe& probe) {
+    run_virtual(world.clock, world.engine.remove(probe.container_id));
+    return ports::Verdict{false, "the container is gone: something other than this rollout removed it"};
+  };
+  Agent agent(world);
+  agent.push({"backend"}, 'a');
+  agent.work();
+  CHECK(agent.last().phase == domain::Phase::rolled_back);
+  const auto revision = agent.journal.revisions.get(*agent.last().revision).name;
+  CHECK(agent.last().reason ==
+        revision + "-1-1 is not healthy: the container is gone: something other than this rollout removed it");
+}
+
 TEST_CASE("the journal shows which step failed, what was undone, and what happened in words") {
   World world;
   world.services = {service_named("backend")};

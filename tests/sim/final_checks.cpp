@@ -126,12 +126,13 @@ class Settled {
           watch_.broken(phase + " (without a permanent failure)");
         break;
       case Phase::rolled_back: {
-        // By hand, or in a time that a state that was put back knows nothing of.
-        const bool pruned = (!stage_.images_removed_by_hand.empty() || state_lost_) &&
+        const bool pruned = !stage_.images_removed_by_hand.empty() &&
                             (says(rollout, "No such image") || says(rollout, "was removed by hand"));
+        // In a time that a state that was put back knows nothing of.
+        const bool lost = state_lost_ && (says(rollout, "No such image") || says(rollout, "nothing answers there"));
         const bool bad = stage_.fate(rollout.commit) != Fate::good;
         const bool no_room = says(rollout, "memory.keep_free");
-        if (!bad && !was_ill(rollout) && !pruned && !no_room && !says(rollout, "injected"))
+        if (!bad && !was_ill(rollout) && !pruned && !lost && !no_room && !says(rollout, "injected"))
           watch_.broken(phase + " (without a cause)");
         break;
       }
