@@ -111,12 +111,14 @@ std::vector<domain::Rollout> Commands::to_cancel(const CancelRequest& request) {
   const auto is_meant = [&](const domain::Rollout& rollout) {
     return request.rollout == 0 ? rollout.service == request.service : rollout.id.value == request.rollout;
   };
-  const auto count = std::count_if(unfinished.begin(), unfinished.end(), is_meant);
+  const bool others = std::any_of(unfinished.begin(), unfinished.end(), [&](const domain::Rollout& rollout) {
+    return is_meant(rollout) && !journal_.promoted(rollout.id);
+  });
   std::vector<domain::Rollout> rollouts;
   for (const auto& rollout : unfinished) {
     if (!is_meant(rollout)) continue;
     // One that only clears away is not what is meant where there is another.
-    if (count > 1 && journal_.promoted(rollout.id)) continue;
+    if (others && journal_.promoted(rollout.id)) continue;
     if (rollout.phase == domain::Phase::undoing || rollout.stop) {
       throw Error(ErrorKind::conflict, name_of(rollout) + " is being undone already");
     }

@@ -46,8 +46,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(GitSource, url, ssh_key, ssh_kno
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(PublishedPort, address, host, container, protocol)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Device, host, container, permissions)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ContainerSettings, environment, command, entrypoint, user, working_dir,
-                                                volumes, extra_hosts, tmpfs, ports, devices, pre_stop, restart, log_driver,
-                                                log_options, labels, memory_bytes, cpus, init, stop_signal,
+                                                volumes, extra_hosts, tmpfs, ports, devices, pre_stop, restart,
+                                                log_driver, log_options, labels, memory_bytes, cpus, init, stop_signal,
                                                 stop_grace_period)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HealthCheck, http, port, tcp_port, exec, log, expect_status,
                                                 expect_headers, expect_json, expect_body, start_after, interval,

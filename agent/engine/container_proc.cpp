@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::string_view state_established = "01";
 constexpr std::size_t processes_max = 10'000;
+constexpr int list_tries = 10;
 
 std::vector<std::string_view> fields_of(std::string_view line, std::size_t count_max) {
   std::vector<std::string_view> fields;
@@ -60,13 +61,24 @@ std::string title_of(std::string arguments) {
   return arguments;
 }
 
-std::vector<std::int64_t> children_of(const std::string& process) {
+std::vector<std::int64_t> children_once(const std::string& process) {
   std::vector<std::int64_t> children;
   std::error_code ended;  // then it has no children any more
   using Threads = std::filesystem::directory_iterator;
   for (Threads thread(process + "/task", ended); !ended && thread != Threads(); thread.increment(ended)) {
     std::istringstream words(read_file(thread->path() / "children").value_or(""));
     for (std::int64_t child = 0; words >> child;) children.push_back(child);
+  }
+  return children;
+}
+
+/// A child that ends while the kernel lists them can hide the next one, so two lists have to agree.
+std::vector<std::int64_t> children_of(const std::string& process) {
+  auto children = children_once(process);
+  for (int tries = 0; tries < list_tries; ++tries) {
+    auto again = children_once(process);
+    if (again == children) break;
+    children = std::move(again);
   }
   return children;
 }

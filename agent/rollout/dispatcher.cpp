@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "agent/base/error.hpp"
 
@@ -27,16 +28,20 @@ void add_dependencies(const std::string& service, const std::vector<domain::Serv
 }  // namespace
 
 Ready choose_ready(const Queue& queue, const std::vector<domain::Service>& services, int rollouts_max) {
-  const auto& [unfinished, of_release, promoted, running, paused] = queue;
+  const auto& [unfinished, of_release, promoted, drains, runs_alone, running, paused] = queue;
   Ready ready;
-  std::set<std::string> busy;
-  std::set<std::string> clearing;
+  std::set<std::string> busy;    // what depends on them waits, too
+  std::set<std::string> drain;   // beside what they do another one of theirs may start
+  std::set<std::string> closed;  // not beside this
   int places = rollouts_max;
   for (const auto& rollout : unfinished) {
     if (rollout.phase == Phase::queued && !running.contains(rollout.id)) continue;
-    const bool only_clears = promoted(rollout.id);
-    if (!only_clears) --places;
-    if (!only_clears || !clearing.insert(rollout.service).second) busy.insert(rollout.service);
+    if (!promoted(rollout.id)) {
+      --places;
+      busy.insert(rollout.service);
+    } else if (!drains(rollout.id) || !drain.insert(rollout.service).second) {
+      closed.insert(rollout.service);
+    }
   }
   for (const auto& rollout : unfinished) {
     if (running.contains(rollout.id)) continue;
@@ -49,7 +54,7 @@ Ready choose_ready(const Queue& queue, const std::vector<domain::Service>& servi
     const auto together = of_release(rollout.release);
     const auto failed = std::find_if(together.begin(), together.end(), [&](const domain::Rollout& other) {
       return needed.contains(other.service) && domain::is_final(other.phase) && !domain::is_success(other.phase) &&
-             other.phase != Phase::superseded;
+             other.phase != Phase::superseded && !promoted(other.id);
     });
     if (failed != together.end()) {
       ready.give_up.push_back({rollout, failed->service + ", which " + rollout.service +
@@ -62,7 +67,8 @@ Ready choose_ready(const Queue& queue, const std::vector<domain::Service>& servi
         std::any_of(unfinished.begin(), unfinished.end(), [&](const domain::Rollout& other) {
           return other.release == rollout.release && needed.contains(other.service) && !promoted(other.id);
         });
-    const bool taken = busy.contains(rollout.service);
+    const bool taken = busy.contains(rollout.service) || closed.contains(rollout.service) ||
+                       (drain.contains(rollout.service) && runs_alone(rollout));
     const bool is_paused = paused.contains(rollout.service) || paused.contains("");
     // Whoever comes later waits behind this one if it is the same service.
     if (!is_paused) busy.insert(rollout.service);
@@ -129,6 +135,8 @@ void Dispatcher::start_ready() {
   now.unfinished = journal_.rollouts.unfinished();
   now.of_release = [this](domain::ReleaseId id) { return journal_.rollouts.of_release(id); };
   now.promoted = [this](domain::RolloutId id) { return journal_.promoted(id); };
+  now.drains = [this](domain::RolloutId id) { return journal_.drains(id); };
+  now.runs_alone = [this](const domain::Rollout& rollout) { return runs_alone(rollout); };
   for (const auto& [id, signal] : running_) now.running.insert(id);
   for (const auto& pause : journal_.pauses.all()) now.paused.insert(pause.service);
   auto ready = choose_ready(now, services_, rollouts_max_);
@@ -140,6 +148,16 @@ void Dispatcher::start_ready() {
   }
   // Giving up one may let its own dependents be given up, and they may be alone in the queue.
   if (!ready.give_up.empty()) start_ready();
+}
+
+bool Dispatcher::runs_alone(const domain::Rollout& rollout) {
+  if (rollout.kind == domain::RolloutKind::rollback && rollout.revision) {
+    const auto config = nlohmann::json::parse(journal_.revisions.get(*rollout.revision).config);
+    return domain::service_from_json(config).strategy == domain::StrategyKind::recreate;
+  }
+  return std::any_of(services_.begin(), services_.end(), [&](const domain::Service& service) {
+    return service.name == rollout.service && service.strategy == domain::StrategyKind::recreate;
+  });
 }
 
 /// An undo goes on whatever is wished.

@@ -33,14 +33,17 @@ struct Queue {
   std::vector<domain::Rollout> unfinished;
   std::function<std::vector<domain::Rollout>(domain::ReleaseId)> of_release;
   std::function<bool(domain::RolloutId)> promoted;
-  std::set<domain::RolloutId> running;  // by this dispatcher
-  std::set<std::string> paused;         // services; "" is all of them
+  std::function<bool(domain::RolloutId)> drains;
+  std::function<bool(const domain::Rollout&)> runs_alone;  // its version, by its strategy
+  std::set<domain::RolloutId> running;                     // by this dispatcher
+  std::set<std::string> paused;                            // services; "" is all of them
 };
 
 /// A queued rollout may start when its service is not paused and has no other rollout under way, and everything that it
 /// depends on (directly or not) is promoted or has ended in its release and is not being rolled out by another. When
-/// one of those failed in its release, it is given up. A service waits while two of its rollouts are clearing away:
-/// each keeps a version running.
+/// one of those failed in its release, it is given up.
+/// Beside one that clears away the service's next rollout starts while that drains, and not where a version must run
+/// alone; not beside two, because each keeps a version running.
 Ready choose_ready(const Queue& queue, const std::vector<domain::Service>& services, int rollouts_max);
 
 class Dispatcher {
@@ -61,6 +64,7 @@ class Dispatcher {
  private:
   void start_ready();
   void interrupt_stopped();
+  bool runs_alone(const domain::Rollout& rollout);
   Task<void> run_one(domain::RolloutId id, std::shared_ptr<Signal> interrupt);
 
   Journal& journal_;

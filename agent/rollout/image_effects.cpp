@@ -162,6 +162,7 @@ Task<Outcome> StepEffects::find_image(Work& work) {
   outcome.detail = revision.image;
   outcome.live_already = co_await is_live(work, revision.name);
   if (co_await engine_.inspect_image(revision.image)) co_return outcome;
+  outcome.record = [this, revision] { journal_.revisions.set_image(revision); };
   if (!revision.image_asked.empty()) {
     co_await check_disk("a pull");
     auto log = logger(work);
@@ -196,6 +197,11 @@ Task<Outcome> StepEffects::undo_image(Work& work) {
 }
 
 Task<Outcome> StepEffects::prune(Work& work) {
+  // The next one catches up. The one that began while this one drained may not have said yet what it needs.
+  for (const auto& other : journal_.rollouts.unfinished()) {
+    const bool beside = other.service == work.service.name && other.id != work.rollout.id;
+    if (beside && other.phase != domain::Phase::queued) co_return Outcome{};
+  }
   std::set<domain::RevisionId> kept;
   for (const auto& target : journal_.targets.present()) {
     if (target.revision) kept.insert(*target.revision);

@@ -47,7 +47,13 @@ class Journal {
   bool under_way(const std::string& service);
 
   /// Its version is live: all that is left to do is to clear away what it replaced.
-  bool promoted(domain::RolloutId rollout) { return rollouts.has_succeeded(rollout, domain::StepKind::promote); }
+  bool promoted(domain::RolloutId rollout) {
+    return rollouts.has_step(rollout, domain::StepKind::promote, domain::StepState::succeeded);
+  }
+  /// It is promoted, and has not come as far as to remove images.
+  bool drains(domain::RolloutId rollout) {
+    return promoted(rollout) && rollouts.has_step(rollout, domain::StepKind::prune, domain::StepState::pending);
+  }
 
   bool is_paused(const std::string& service);
 

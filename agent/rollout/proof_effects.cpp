@@ -56,8 +56,8 @@ Task<void> StepEffects::prove_healthy(Work& work, domain::Target target, domain:
   try {
     work.rollout.log = co_await engine_.log_tail(target.container_id, shown_log_lines);
   } catch (const Error& error) {
-    // A container that somebody removed has no log, and that it is gone is what people need to know.
-    if (error.kind() != ErrorKind::not_found) throw;
+    // Some log drivers cannot be read, and a container that somebody removed has no log: the verdict says more.
+    if (error.kind() == ErrorKind::cancelled || error.transient()) throw;
   }
   throw Error(ErrorKind::failed, target.container_name + " is not healthy: " + verdict.reason);
 }

@@ -34,7 +34,8 @@ std::chrono::milliseconds deadline_of(const domain::Service& service, const doma
     case StepKind::image:
       return minutes(30);
     case StepKind::create:
-      return room_deadline + minutes(2) * containers;
+      // Without memory it waits for the service's own drain, too, which takes a day at most.
+      return hours(24) + room_deadline + minutes(2) * containers;
     case StepKind::remove:
       return minutes(2) * containers;
     case StepKind::switch_traffic:

@@ -126,13 +126,22 @@ Task<void> StepEffects::await_memory(Work& work) {
     const auto low = "only " + human_bytes(static_cast<std::uint64_t>(*available)) +
                      " of memory are available, and a new container needs memory.keep_free, " +
                      human_bytes(static_cast<std::uint64_t>(rule.keep_free_bytes)) + ", to stay free";
-    if (!rule.waits || !others_under_way(work) || clock_.steady_now() >= give_up) {
+    const bool may_wait = rule.waits && others_under_way(work) && clock_.steady_now() < give_up;
+    if (!may_wait && !drains_beside(work)) {
       throw Error(ErrorKind::failed, low + "; stop what is not needed, or lower memory.keep_free in agent.yaml");
     }
     if (!told) journal_.tell(work.rollout, "note", low + "; waiting for another rollout to end");
     const Listed waits(short_of_memory_, work.rollout.id);
     co_await clock_.sleep_for(room_poll);
   }
+}
+
+/// Its own service's version before the live one still runs, and will be gone once it has drained.
+bool StepEffects::drains_beside(const Work& work) {
+  const auto unfinished = journal_.rollouts.unfinished();
+  return std::any_of(unfinished.begin(), unfinished.end(), [&](const domain::Rollout& other) {
+    return other.id != work.rollout.id && other.service == work.service.name && journal_.promoted(other.id);
+  });
 }
 
 /// Those that wait for memory themselves are not waited for.

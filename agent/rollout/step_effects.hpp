@@ -121,6 +121,7 @@ class StepEffects {
   Task<void> await_memory(Work& work);
   Task<bool> await_workers(Work& work);
   bool others_under_way(const Work& work);
+  bool drains_beside(const Work& work);
   Task<std::shared_ptr<ports::SourceTree>> context_of(Work& work, std::string commit);
   Task<void> make_image(Work& work, domain::Revision revision, std::shared_ptr<ports::SourceTree> context);
   void intend(Work& work, domain::Revision revision);

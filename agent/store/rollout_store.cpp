@@ -154,10 +154,12 @@ std::vector<domain::Rollout> RolloutStore::history(const std::string& service, i
 }
 
 std::optional<domain::Rollout> RolloutStore::last_ended(const std::string& service) {
-  const auto found = database_.query(
-      std::string(rollout_columns) +
-          "WHERE service = ?1 AND phase NOT IN ('queued', 'running', 'undoing') ORDER BY id DESC LIMIT 1",
-      read_rollout, service);
+  const auto found = database_.query(std::string(rollout_columns) +
+                                         // One that needs a person may end after the next one has: it counts from then.
+                                         "WHERE service = ?1 AND phase NOT IN ('queued', 'running', 'undoing') "
+                                         "ORDER BY CASE phase WHEN 'needs_operator' THEN finished ELSE "
+                                         "COALESCE(started, finished) END DESC, id DESC LIMIT 1",
+                                     read_rollout, service);
   return found.empty() ? std::nullopt : std::optional(found.front());
 }
 
@@ -185,11 +187,10 @@ std::vector<domain::Step> RolloutStore::steps(domain::RolloutId rollout) {
       read_step, rollout);
 }
 
-bool RolloutStore::has_succeeded(domain::RolloutId rollout, domain::StepKind kind) {
+bool RolloutStore::has_step(domain::RolloutId rollout, domain::StepKind kind, domain::StepState state) {
   const auto found = database_.query(
       "SELECT 1 FROM steps WHERE rollout = ?1 AND kind = ?2 AND state = ?3 LIMIT 1",
-      [](SQLite::Statement&) { return true; }, rollout, domain::to_string(kind),
-      domain::to_string(domain::StepState::succeeded));
+      [](SQLite::Statement&) { return true; }, rollout, domain::to_string(kind), domain::to_string(state));
   return !found.empty();
 }
 

@@ -39,8 +39,7 @@ class RolloutStore {
   void update(const domain::Step& step);
   /// In order of position.
   std::vector<domain::Step> steps(domain::RolloutId rollout);
-  /// Whether a step of this kind has.
-  bool has_succeeded(domain::RolloutId rollout, domain::StepKind kind);
+  bool has_step(domain::RolloutId rollout, domain::StepKind kind, domain::StepState state);
 
  private:
   Database& database_;

@@ -101,6 +101,77 @@ TEST_CASE("cancel means the rollout that can be cancelled, not the one before it
   CHECK(routed_container(drains.world, "backend").find("bbbbbbb") != std::string::npos);
 }
 
+TEST_CASE("a version that must run alone waits until the one before the live one is gone") {
+  LongDrains drains;
+  auto& agent = *drains.agent;
+  auto& backend = drains.world.services[1];
+  api::Commands commands(agent.journal, agent.releases, drains.world.services, [&agent] { agent.dispatcher.wake(); });
+  drains.on_drain = [&](int drain) {
+    if (drain != 1) return;
+    backend.strategy = domain::StrategyKind::recreate;
+    commands.rollout({{"backend"}, commit_of('c'), ""}, "maria");
+  };
+  agent.push({"backend"}, 'b');
+  agent.work();
+  CHECK(drains.rollout(4).phase == domain::Phase::succeeded);
+  CHECK(*drains.rollout(4).started >= *drains.rollout(3).finished);
+}
+
+TEST_CASE("a rollback to a version that ran alone waits, too, whatever the strategy is by now") {
+  LongDrains drains;
+  auto& agent = *drains.agent;
+  auto& backend = drains.world.services[1];
+  api::Commands commands(agent.journal, agent.releases, drains.world.services, [&agent] { agent.dispatcher.wake(); });
+  backend.strategy = domain::StrategyKind::recreate;
+  agent.push({"backend"}, 'b');
+  agent.work();
+  backend.strategy = domain::StrategyKind::rolling;
+  drains.hold("backend");
+  const auto seen = drains.drains;
+  drains.on_drain = [&](int drain) {
+    if (drain == seen + 1) commands.rollback({"backend", ""}, "maria");
+  };
+  agent.push({"backend"}, 'c');
+  agent.work();
+  REQUIRE(drains.rollout(5).phase == domain::Phase::succeeded);
+  CHECK(*drains.rollout(5).started >= *drains.rollout(4).finished);
+}
+
+TEST_CASE("what depends on a service does not wait for its drains, however many") {
+  LongDrains drains;
+  auto& agent = *drains.agent;
+  api::Commands commands(agent.journal, agent.releases, drains.world.services, [&agent] { agent.dispatcher.wake(); });
+  drains.on_drain = [&](int drain) {
+    if (drain != 1) return;
+    drains.hold("llm");
+    commands.rollout({{"llm", "backend"}, commit_of('c'), ""}, "maria");
+  };
+  agent.push({"llm"}, 'b');
+  agent.work();
+  CHECK(*drains.rollout(5).started < *drains.rollout(3).finished);
+}
+
+TEST_CASE(
+    "without memory for another version the next rollout waits for the drain, also where nothing else would wait") {
+  LongDrains drains;
+  // Room for two versions of backend, beside an llm.
+  drains.world.memory.keep_free_bytes = 100;
+  drains.world.memory.waits = false;
+  drains.world.memory.available = [&]() -> std::optional<std::int64_t> {
+    return drains.world.engine.names().size() < 3 ? 200 : 50;
+  };
+  drains.agent.emplace(drains.world);
+  auto& agent = *drains.agent;
+  api::Commands commands(agent.journal, agent.releases, drains.world.services, [&agent] { agent.dispatcher.wake(); });
+  drains.on_drain = [&](int drain) {
+    if (drain == 1) commands.rollout({{"backend"}, commit_of('c'), ""}, "maria");
+  };
+  agent.push({"backend"}, 'b');
+  agent.work();
+  CHECK(drains.rollout(4).phase == domain::Phase::succeeded);
+  CHECK(*drains.rollout(4).started < *drains.rollout(3).finished);
+}
+
 TEST_CASE("an agent that is killed carries both on: what drains, and what began beside it") {
   LongDrains drains;
   auto& first = *drains.agent;

@@ -179,6 +179,13 @@ class Settled {
     }
   }
 
+  bool asked_a_person(const std::string& service) const {
+    return std::any_of(rollouts_.begin(), rollouts_.end(), [&](const auto& rollout) {
+      return rollout.service == service && rollout.phase == Phase::needs_operator &&
+             says(rollout, "of this installation");
+    });
+  }
+
   /// When its version became live; an earlier one may clear away for longer.
   domain::Time promoted(const domain::Rollout& rollout) const {
     for (const auto& step : agent_.journal.rollouts.steps(rollout.id)) {
@@ -200,7 +207,12 @@ class Settled {
       if (!live.empty()) watch_.broken(service.name + " is live, and no rollout of it succeeded");
       return;
     }
-    if (live.empty()) return watch_.broken(named(*newest) + " succeeded, and nothing is live");
+    if (live.empty()) {
+      // An older state that is put back in the gap of a recreate: what ran had no traffic, and a person is asked.
+      if (!state_lost_ || !asked_a_person(service.name))
+        watch_.broken(named(*newest) + " succeeded, and nothing is live");
+      return;
+    }
     const auto is_newest = [&](const auto& target) { return target.revision == newest->revision; };
     // What an agent without its state finds in traffic stays there, even where an update was half done.
     const bool as_promised = state_lost_ ? std::any_of(live.begin(), live.end(), is_newest)
