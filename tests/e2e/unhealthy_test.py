@@ -24,14 +24,13 @@ class Unhealthy(BackendCase):
         self.first, self.second = names
 
     def routed(self):
-        """Who gets the requests from outside and from other services, as Nginx's files say."""
+        """Who gets the requests from outside and from other services, as Nginx's files say; None between the writing of the two."""
         found = []
         for file in ("backend.conf", "deployctl.conf"):
             text = (self.scene.nginx.upstreams / file).read_text()
             routed = set(re.findall(r"server (\d+\.\d+\.\d+\.\d+):8080", text))
             found.append({name for name, address in self.addresses.items() if address in routed})
-        self.assertEqual(found[0], found[1])
-        return found[0]
+        return found[0] if found[0] == found[1] else None
 
     def notes(self):
         return self.scene.agent.view("status")["notes"]
