@@ -30,7 +30,7 @@ RETAIN = 2
 PORTS = {"llm": 8000, "backend": 8080}
 # How long a client keeps a connection unused is less than the drain: an Nginx that is shutting down closes it at its next request.
 DRAIN = "500ms"
-LOAD = {"outside": (8, 80), "between": (4, 40)}  # connections, requests per second
+LOAD = {"outside": (8, 40), "between": (4, 20)}  # connections, requests per second
 
 
 def _service(name, health, **more):
