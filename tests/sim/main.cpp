@@ -30,6 +30,8 @@ struct Totals {
   long seeds = 0;
   long lives = 0;
   long rollouts = 0;
+  long bad_versions = 0;
+  long bad_promoted = 0;
   long broken = 0;
   std::map<std::string, Boundary::Count> counts;
 
@@ -37,6 +39,8 @@ struct Totals {
     ++seeds;
     lives += outcome.lives;
     rollouts += outcome.rollouts;
+    bad_versions += outcome.bad_versions;
+    bad_promoted += outcome.bad_promoted;
     broken += outcome.violation ? 1 : 0;
     for (const auto& [boundary, count] : outcome.counts) add(boundary, count);
   }
@@ -66,9 +70,10 @@ int replay(std::uint64_t seed) {
   return outcome.violation ? 1 : 0;
 }
 
-/// The form in which a process hands its totals on: the four numbers, then a line for each boundary.
+/// The form in which a process hands its totals on: six numbers, then a line for each boundary.
 void write(std::FILE* to, const Totals& totals) {
-  std::fprintf(to, "%ld %ld %ld %ld\n", totals.seeds, totals.lives, totals.rollouts, totals.broken);
+  std::fprintf(to, "%ld %ld %ld %ld %ld %ld\n", totals.seeds, totals.lives, totals.rollouts, totals.bad_versions,
+               totals.bad_promoted, totals.broken);
   for (const auto& [boundary, count] : totals.counts) {
     std::fprintf(to, "%d %d %s\n", count.kills, count.failures, boundary.c_str());
   }
@@ -78,10 +83,14 @@ void write(std::FILE* to, const Totals& totals) {
 /// False where the process ended before it was done.
 bool read(std::FILE* from, Totals* all) {
   Totals part;
-  if (std::fscanf(from, "%ld %ld %ld %ld\n", &part.seeds, &part.lives, &part.rollouts, &part.broken) != 4) return false;
+  if (std::fscanf(from, "%ld %ld %ld %ld %ld %ld\n", &part.seeds, &part.lives, &part.rollouts, &part.bad_versions,
+                  &part.bad_promoted, &part.broken) != 6)
+    return false;
   all->seeds += part.seeds;
   all->lives += part.lives;
   all->rollouts += part.rollouts;
+  all->bad_versions += part.bad_versions;
+  all->bad_promoted += part.bad_promoted;
   all->broken += part.broken;
   Boundary::Count count;
   char boundary[100];
@@ -148,6 +157,8 @@ int run_many(const Run& run) {
   std::printf("%ld seeds in %.1f s (%.0f/s): %ld rollouts, %ld lives of the agent, %d kills, %d failures; %ld broken\n",
               all.seeds, took.count(), static_cast<double>(all.seeds) / took.count(), all.rollouts, all.lives,
               troubles.kills, troubles.failures, all.broken);
+  std::printf("%ld rollouts of versions that are never healthy, exit or die in their bake: %ld promoted\n",
+              all.bad_versions, all.bad_promoted);
   if (!complete) std::printf("a process ended early: its seeds are not all counted\n");
   if (all.broken > 0) std::printf("replay one with: ./dev sim --seed N\n");
   return all.broken > 0 || !complete ? 1 : 0;

@@ -172,7 +172,7 @@ class Simulator {
     if (!watch_.violation() && end != End::idle)
       watch_.broken("it did not settle within 6 h without a failure: " + left(*agent));
     if (!watch_.violation()) check_settled(*agent, stage_, watch_, users_, state_lost_);
-    rollouts_ = static_cast<int>(agent->journal.rollouts.history("", 1000).size());
+    count_rollouts(*agent);
     if (!watch_.violation()) fall_ill(*agent);
     if (!watch_.violation()) stop(*agent);
     bury(*agent);
@@ -271,6 +271,18 @@ class Simulator {
     if (end == End::time && !watch_.violation()) watch_.broken("a stopped agent did not end within 3 min");
   }
 
+  void count_rollouts(tests::Agent& agent) {
+    for (const auto& rollout : agent.journal.rollouts.history("", 1000)) {
+      ++rollouts_;
+      const auto fate = stage_.fate(rollout.commit);
+      const bool rolled_back = rollout.phase == domain::Phase::rolled_back;
+      const bool promoted = rollout.phase == domain::Phase::succeeded && fate != Fate::dies_in_traffic;
+      if (fate == Fate::good || fate == Fate::does_not_build || !(rolled_back || promoted)) continue;
+      ++bad_versions_;
+      if (promoted) ++bad_promoted_;
+    }
+  }
+
   void bury(tests::Agent& agent) {
     boundary_.kill();
     agent.database.on_commit(nullptr);
@@ -289,6 +301,8 @@ class Simulator {
     result.lives = lives_;
     result.counts = boundary_.counts();
     result.rollouts = rollouts_;
+    result.bad_versions = bad_versions_;
+    result.bad_promoted = bad_promoted_;
     return result;
   }
 
@@ -313,6 +327,8 @@ class Simulator {
   std::unique_ptr<tests::Agent> survivor_;               // of the time in which things went wrong
   int lives_ = 0;
   int rollouts_ = 0;
+  int bad_versions_ = 0;
+  int bad_promoted_ = 0;
   std::optional<Duration> idle_since_;
 };
 

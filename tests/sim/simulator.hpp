@@ -18,6 +18,8 @@ struct Outcome {
   std::vector<std::string> trace;        // where it was asked for
   int lives = 0;                         // of the agent
   int rollouts = 0;
+  int bad_versions = 0;  // rollouts of versions that are never healthy, exit, or die in traffic, that ended
+  int bad_promoted = 0;  // of those, but for what dies in traffic and had no bake
   std::map<std::string, Boundary::Count> counts;  // where the agent was killed, and what failed
 };
 
