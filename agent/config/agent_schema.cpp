@@ -132,9 +132,14 @@ std::optional<WebhookSettings> read_webhook(const Value& value) {
 
 void read_nginx(const Value& value, NginxSettings& nginx) {
   Fields fields(value);
-  if (fields.require("container", "the name of the container that Nginx runs in, e.g. nginx")) {
-    read_docker_name(fields, "container", nginx.container);
+  if (auto pid = fields.find("pid")) {
+    read_path(fields, "pid", nginx.pid_file);
+    if (fields.find("container")) pid->error("cannot be used with `container`", "Nginx runs in one of the two places");
+  } else if (!fields.find("container")) {
+    fields.require("container",
+                   "the name of the container that Nginx runs in, e.g. nginx; or `pid` where it runs on this host");
   }
+  read_docker_name(fields, "container", nginx.container);
   if (fields.require("upstreams", "the folder on this host that Nginx includes, e.g. /srv/nginx/upstreams")) {
     read_path(fields, "upstreams", nginx.upstreams);
   }

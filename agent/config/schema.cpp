@@ -90,6 +90,19 @@ void check_dependencies(const std::vector<ServiceFile>& files, std::vector<std::
   }
 }
 
+/// gRPC needs HTTP/2 without TLS, which Nginx knows by the port.
+void check_grpc_ports(const std::vector<ServiceFile>& files, Diagnostics& diagnostics) {
+  for (const auto& file : files) {
+    if (!file.service.proxy.grpc) continue;
+    const auto other = std::ranges::find_if(files, [&](const ServiceFile& candidate) {
+      return &candidate != &file && candidate.service.proxy.port == file.service.proxy.port;
+    });
+    if (other == files.end()) continue;
+    add(diagnostics, file.port, "the port of a service with `protocol: grpc` must be its own",
+        "service `" + other->service.name + "` has it, too: " + line_of(other->port));
+  }
+}
+
 void check_marker_port(const std::vector<ServiceFile>& files, const NginxSettings& nginx, Diagnostics& diagnostics) {
   for (const auto& file : files) {
     if (file.service.proxy.port != nginx.marker_port) continue;
@@ -118,6 +131,7 @@ LoadResult load(const fs::path& agent_yaml) {
   }
   check_duplicates(files, diagnostics);
   check_dependencies(files, std::move(unread), diagnostics);
+  check_grpc_ports(files, diagnostics);
   check_marker_port(files, agent->nginx, diagnostics);
   if (!diagnostics.empty()) return result;
   result.configuration = Configuration{std::move(*agent), {}};

@@ -40,10 +40,11 @@ struct WebhookSettings {
 };
 
 struct NginxSettings {
-  std::string container;             // name of the container that Nginx runs in
+  std::string container;             // name of the container that Nginx runs in; empty: it runs on this host
   std::filesystem::path upstreams;   // folder on this host that Nginx includes
-  std::uint16_t marker_port = 9145;  // inside of that container, on the routing network
+  std::uint16_t marker_port = 9145;  // where Nginx runs; in a container on the routing network
   int workers_leaving = 32;          // beyond so many workers that are shutting down a switch waits
+  std::filesystem::path pid_file;    // of an Nginx on this host
   bool operator==(const NginxSettings&) const = default;
 };
 

@@ -256,6 +256,7 @@ void read_proxy(const Value& value, ServiceFile& result) {
     proxy.port = static_cast<std::uint16_t>(port->integer(1, 65535).value_or(0));
     result.port = port->place();
   }
+  if (auto protocol = fields.find("protocol")) proxy.grpc = protocol->one_of({"http", "grpc"}) == 1U;
   if (auto parameters = fields.find("server_parameters")) {
     auto text = parameters->filled_text();
     if (text && check_nginx_text(*parameters, *text)) proxy.server_parameters = std::move(*text);

@@ -17,6 +17,8 @@
 #include "agent/health/prober.hpp"
 #include "agent/http/server.hpp"
 #include "agent/proxy/nginx.hpp"
+#include "agent/proxy/nginx_container.hpp"
+#include "agent/proxy/nginx_on_host.hpp"
 #include "agent/rollout/adoption.hpp"
 #include "agent/rollout/dispatcher.hpp"
 #include "agent/rollout/reconciler.hpp"
@@ -151,8 +153,9 @@ struct App::Parts {
   /// What needs the routing network, and so the engine.
   struct Work {
     Work(Parts& parts, const SiteAddresses& addresses)
-        : proxy(parts.engine, parts.clock, addresses.nginx,
-                proxy::marker_over_http(addresses.nginx.address, addresses.nginx.marker_port)),
+        : nginx(nginx_place(parts)),
+          proxy(*nginx, parts.clock, addresses.nginx,
+                proxy::marker_over_http(addresses.nginx.marker_address(), addresses.nginx.marker_port)),
           planner(parts.journal, *parts.services,
                   [&parts, routing = addresses.routing](const std::set<std::string>& taken) {
                     auto next = routing.next_address(parts.database.meta("last_address").value_or(""), taken);
@@ -170,9 +173,18 @@ struct App::Parts {
                    addresses.site.routing_network),
           sweep(parts.engine, traffic, parts.clock, parts.journal, addresses.site.instance),
           reconciler(parts.executor, parts.engine, parts.prober, parts.clock, parts.journal, traffic, sweep,
-                     addresses.site.instance, addresses.nginx.container,
+                     addresses.site.instance, parts.configuration.agent.nginx.container,
                      [](const std::string& message) { spdlog::warn("{}", message); }) {}
 
+    static std::unique_ptr<proxy::NginxPlace> nginx_place(Parts& parts) {
+      const auto& settings = parts.configuration.agent.nginx;
+      if (settings.container.empty()) {
+        return std::make_unique<proxy::NginxOnHost>(parts.processes, settings.pid_file);
+      }
+      return std::make_unique<proxy::NginxContainer>(parts.engine, settings.container);
+    }
+
+    std::unique_ptr<proxy::NginxPlace> nginx;
     proxy::Nginx proxy;
     rollout::Planner planner;
     rollout::Traffic traffic;

@@ -80,13 +80,16 @@ Task<SiteAddresses> prepare_site(ports::ContainerEngine& engine, store::Database
 
   const proxy::RoutingPlan routing(subnet);
   proxy::NginxSettings nginx;
-  nginx.container = agent.nginx.container;
   nginx.upstreams = agent.nginx.upstreams;
   nginx.marker_port = agent.nginx.marker_port;
   nginx.network = site.routing_network;
-  nginx.address = routing.nginx_address();
+  nginx.on_host = agent.nginx.container.empty();
+  nginx.address = nginx.on_host ? routing.bridge_address() : routing.nginx_address();
   nginx.subnet = subnet;
-  for (const auto& service : configuration.services) nginx.aliases.push_back(service.name);
+  for (const auto& service : configuration.services) {
+    nginx.aliases.push_back(service.name);
+    if (nginx.on_host && service.proxy.port != 0) site.service_hosts.push_back(service.name + ":" + nginx.address);
+  }
   SiteAddresses addresses{std::move(site), routing, std::move(nginx)};
   co_return addresses;
 }

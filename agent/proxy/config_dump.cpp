@@ -226,4 +226,6 @@ NginxVersion read_version(std::string_view output) {
 
 bool has_keepalive_min_timeout(const NginxVersion& version) { return version.number >= std::array<int, 3>{1, 27, 4}; }
 
+bool has_http2_directive(const NginxVersion& version) { return version.number >= std::array<int, 3>{1, 25, 1}; }
+
 }  // namespace deploy::proxy

@@ -38,4 +38,7 @@ NginxVersion read_version(std::string_view output);
 /// keepalive_min_timeout exists since 1.27.4.
 bool has_keepalive_min_timeout(const NginxVersion& version);
 
+/// `http2` is a directive since 1.25.1.
+bool has_http2_directive(const NginxVersion& version);
+
 }  // namespace deploy::proxy

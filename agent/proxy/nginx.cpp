@@ -25,12 +25,11 @@ constexpr int answers_wanted_alone = 15;
 
 }  // namespace
 
-Nginx::Nginx(ports::ContainerEngine& engine, ports::Clock& clock, NginxSettings settings, AskMarker ask_marker)
-    : engine_(engine),
-      clock_(clock),
+Nginx::Nginx(NginxPlace& place, ports::Clock& clock, NginxSettings settings, AskMarker ask_marker)
+    : clock_(clock),
       settings_(std::move(settings)),
       ask_marker_(std::move(ask_marker)),
-      container_(engine, settings_.container),
+      place_(place),
       folder_(settings_.upstreams) {}
 
 milliseconds Nginx::since(std::chrono::steady_clock::time_point start) const {
@@ -41,8 +40,8 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
   folder_.discard_unfinished();
   ports::SwitchReport report;
   Change change;
-  change.container = co_await container_.find();
-  const auto workers = co_await await_master(change.container);
+  change.nginx = co_await place_.find();
+  const auto workers = co_await await_master(change.nginx);
   change.master_title = workers.master->title;
   std::set<std::string> aliases(settings_.aliases.begin(), settings_.aliases.end());
   for (const auto& route : routes) {
@@ -51,12 +50,9 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
       change.from_outside.emplace(route.settings.upstream, route.service);
     }
   }
-  if (co_await container_.join(change.container, settings_.network, settings_.address, aliases)) {
-    report.notes.push_back(fmt::format("connected the container {} to the network {} as {} with the names {}",
-                                       settings_.container, settings_.network, settings_.address,
-                                       fmt::join(aliases, ", ")));
-  }
-  const bool just_learnt = co_await learn(change.container, change.master_title);
+  const auto joined = co_await place_.join(change.nginx, settings_.network, settings_.address, aliases);
+  if (!joined.empty()) report.notes.push_back(joined);
+  const bool just_learnt = co_await learn(change.nginx, change.master_title);
   add_notes(report);
 
   const auto remembered = folder_.remembered();
@@ -112,11 +108,11 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
 }
 
 /// A container that has just been started may not have come as far as Nginx.
-Task<Workers> Nginx::await_master(ports::Container container) {
+Task<Workers> Nginx::await_master(RunningNginx nginx) {
   const auto start = clock_.steady_now();
   for (;;) {
     try {
-      co_return co_await watch(container);
+      co_return co_await watch(nginx);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::invalid || since(start) >= boot_limit) throw;
     }
@@ -124,21 +120,21 @@ Task<Workers> Nginx::await_master(ports::Container container) {
   }
 }
 
-/// Nginx's version and configuration, once per start of the container. Returns whether they were read now.
-Task<bool> Nginx::learn(ports::Container container, std::string master_title) {
-  if (facts_ && facts_->id == container.id && facts_->pid == container.pid) co_return false;
-  auto test = co_await container_.test(container.id, master_title);
+/// Nginx's version and configuration, once per start. Returns whether they were read now.
+Task<bool> Nginx::learn(RunningNginx nginx, std::string master_title) {
+  if (facts_ && facts_->id == nginx.id && facts_->pid == nginx.pid) co_return false;
+  auto test = co_await place_.test(nginx.id, master_title);
   const auto remembered = folder_.remembered();
   if (!test.passed && remembered) {
     // The change that was interrupted may be what is refused.
     folder_.replace(*remembered);
-    test = co_await container_.test(container.id, master_title);
+    test = co_await place_.test(nginx.id, master_title);
   }
   if (!test.passed) {
     throw Error(ErrorKind::invalid, broken_before(trim(test.output)));
   }
-  Facts facts{container.id, container.pid, {}, read(test.output), ""};
-  facts.version = co_await container_.version(container.id);
+  Facts facts{nginx.id, nginx.pid, {}, read(test.output), ""};
+  facts.version = co_await place_.version(nginx.id);
   idle_connections_live_ = std::max(idle_connections_live_, facts.dump.keepalive_min_timeout.value_or(milliseconds{0}));
   facts_ = std::move(facts);
   co_return true;
@@ -168,9 +164,9 @@ void Nginx::note_unnamed(const Change& change, ports::SwitchReport* report) cons
   for (const auto& [upstream, service] : change.from_outside) {
     if (!facts_->dump.unnamed.contains(upstream)) continue;
     report->notes.push_back(
-        fmt::format("no request from outside reaches {0} yet: what Nginx in container {1} reads does "
+        fmt::format("no request from outside reaches {0} yet: what Nginx {1} reads does "
                     "not name the upstream {2}; write \"proxy_pass http://{2};\" into nginx.conf",
-                    service, settings_.container, upstream));
+                    service, place_.text(), upstream));
   }
 }
 
@@ -182,8 +178,10 @@ FileMap Nginx::render(const std::vector<ports::Route>& routes, const std::string
   input.marker_port = settings_.marker_port;
   input.routing_subnet = settings_.subnet;
   input.nginx_address = settings_.address;
+  input.on_host = settings_.on_host;
   input.wildcard_ports = facts_->dump.wildcard_ports;
   input.address_ports = facts_->dump.address_ports;
+  input.http2_directive = has_http2_directive(facts_->version);
   if (!facts_->dump.complete) {
     // The users may listen anywhere: stay on the address that is ours alone.
     for (const auto& route : routes) input.address_ports.insert(route.settings.port);
@@ -216,7 +214,7 @@ Task<void> Nginx::make(Change* change, ports::SwitchReport* report) {
   folder_.remember(change->before);
   folder_.replace(change->wanted);
   auto start = clock_.steady_now();
-  const auto test = co_await container_.test(change->container.id, change->master_title);
+  const auto test = co_await place_.test(change->nginx.id, change->master_title);
   report->test = since(start);
   if (!test.passed) {
     change->refusal = trim(test.output);
@@ -226,53 +224,47 @@ Task<void> Nginx::make(Change* change, ports::SwitchReport* report) {
   for (const auto& [upstream, service] : change->from_outside) upstreams.insert(upstream);
   auto dump = read_dump(test.output, upstreams);
   if (dump.complete && test.output.find(generation_line(change->generation)) == std::string::npos) {
-    throw Error(
-        ErrorKind::invalid,
-        fmt::format("Nginx in container {} does not read the folder {}: mount it into the container (the folder, not "
-                    "single files) and add an include of its *.conf files inside http {{}} of nginx.conf, e.g. "
-                    "\"include /etc/nginx/upstreams/*.conf;\"",
-                    settings_.container, folder_.path().string()));
+    throw Error(ErrorKind::invalid, fmt::format("Nginx {} does not read the folder {}: {}", place_.text(),
+                                                folder_.path().string(), place_.how_to_include(folder_.path())));
   }
   facts_->dump = std::move(dump);
   idle_connections_live_ =
       std::max(idle_connections_live_, facts_->dump.keepalive_min_timeout.value_or(milliseconds{0}));
 
   change->signalled = true;
-  const auto proof = co_await reload_and_prove(change->container, change->generation, report);
+  const auto proof = co_await reload_and_prove(change->nginx, change->generation, report);
   if (proof.given) {
     note_unnamed(*change, report);
     co_return;
   }
-  const auto emergency = co_await container_.last_emergency(change->container.id);
-  throw Error(
-      ErrorKind::timed_out,
-      fmt::format(
-          "Nginx in container {} was told to reload and did not prove the new configuration within {:g} s: {}{}",
-          settings_.container, static_cast<double>(settings_.proof_deadline.count()) / 1000.0, proof.seen,
-          emergency.empty() ? "" : "; the newest emergency in its log: " + emergency));
+  const auto emergency = co_await place_.last_emergency(change->nginx.id);
+  throw Error(ErrorKind::timed_out,
+              fmt::format("Nginx {} was told to reload and did not prove the new configuration within {:g} s: {}{}",
+                          place_.text(), static_cast<double>(settings_.proof_deadline.count()) / 1000.0, proof.seen,
+                          emergency.empty() ? "" : "; the newest emergency in its log: " + emergency));
 }
 
-Task<Nginx::Proof> Nginx::reload_and_prove(ports::Container container, std::optional<std::string> generation,
+Task<Nginx::Proof> Nginx::reload_and_prove(RunningNginx nginx, std::optional<std::string> generation,
                                            ports::SwitchReport* report) {
-  auto workers = co_await watch(container);
+  auto workers = co_await watch(nginx);
   auto start = clock_.steady_now();
-  co_await container_.reload(container.id);
+  co_await place_.reload(nginx);
   report->reload = since(start);
   start = clock_.steady_now();
-  auto proof = co_await prove(container, std::move(workers.accepting), std::move(generation));
+  auto proof = co_await prove(nginx, std::move(workers.accepting), std::move(generation));
   report->prove = since(start);
   co_return proof;
 }
 
-Task<Workers> Nginx::watch(ports::Container container) {
-  auto workers = co_await container_.workers(container);
+Task<Workers> Nginx::watch(RunningNginx nginx) {
+  auto workers = co_await place_.workers(nginx);
   worker_watch_.saw(workers, clock_.steady_now());
   co_return workers;
 }
 
 /// The marker answers with `generation` (nullopt: does not answer) several times in a row, and none of the `earlier`
 /// workers accepts connections any more.
-Task<Nginx::Proof> Nginx::prove(ports::Container container, std::set<std::int64_t> earlier,
+Task<Nginx::Proof> Nginx::prove(RunningNginx nginx, std::set<std::int64_t> earlier,
                                 std::optional<std::string> generation) {
   const auto start = clock_.steady_now();
   std::optional<std::string> answer;
@@ -281,7 +273,7 @@ Task<Nginx::Proof> Nginx::prove(ports::Container container, std::set<std::int64_
     answer = co_await ask_marker_();
     answers = answer == generation ? answers + 1 : 0;
     if (answers >= answers_wanted_beside) {
-      const auto workers = co_await watch(container);
+      const auto workers = co_await watch(nginx);
       left.clear();
       std::set_intersection(earlier.begin(), earlier.end(), workers.accepting.begin(), workers.accepting.end(),
                             std::back_inserter(left));
@@ -298,13 +290,15 @@ Task<Nginx::Proof> Nginx::prove(ports::Container container, std::set<std::int64_
     proof.seen = fmt::format("workers of the earlier configuration still accept connections (process ids {})",
                              fmt::join(left, ", "));
   } else if (answer) {
-    proof.seen = fmt::format("the marker at {}:{} still answers with generation {}", settings_.address,
+    proof.seen = fmt::format("the marker at {}:{} still answers with generation {}", settings_.marker_address(),
                              settings_.marker_port, *answer);
   } else {
-    proof.seen = fmt::format(
-        "the marker at {}:{} does not answer; can this machine reach the network {}? (an agent in a "
-        "container must be connected to it)",
-        settings_.address, settings_.marker_port, settings_.network);
+    proof.seen = fmt::format("the marker at {}:{} does not answer", settings_.marker_address(), settings_.marker_port);
+    if (!settings_.on_host) {
+      proof.seen +=
+          fmt::format("; can this machine reach the network {}? (an agent in a container must be connected to it)",
+                      settings_.network);
+    }
   }
   co_return proof;
 }
@@ -313,7 +307,7 @@ Task<Nginx::Proof> Nginx::prove(ports::Container container, std::set<std::int64_
 Task<Nginx::Restored> Nginx::restore(Change* change) {
   Restored restored;
   folder_.replace(change->before);
-  const auto test = co_await container_.test(change->container.id, change->master_title);
+  const auto test = co_await place_.test(change->nginx.id, change->master_title);
   restored.outcome = "the previous upstream files are back";
   if (!test.passed) {
     restored.in_doubt = change->signalled || change->interrupted;
@@ -321,7 +315,7 @@ Task<Nginx::Restored> Nginx::restore(Change* change) {
     restored.outcome += ", but nginx -t refuses the configuration now: " + restored.refusal;
   } else if (change->signalled || change->interrupted) {
     ports::SwitchReport unused;
-    const auto proof = co_await reload_and_prove(change->container, generation_in(change->before), &unused);
+    const auto proof = co_await reload_and_prove(change->nginx, generation_in(change->before), &unused);
     restored.in_doubt = !proof.given;
     restored.outcome +=
         proof.given ? " and loaded" : fmt::format(", but Nginx does not prove that it has loaded them: {}", proof.seen);
@@ -341,24 +335,24 @@ void Nginx::throw_failure(const Change& change, const std::exception_ptr& cause,
   if (!restored.refusal.empty()) {
     throw Error(ErrorKind::invalid, broken_before(restored.refusal));
   }
-  throw Error(ErrorKind::invalid, fmt::format("nginx -t in container {} refuses the new upstream files; {}: {}",
-                                              settings_.container, restored.outcome, change.refusal));
+  throw Error(ErrorKind::invalid, fmt::format("nginx -t {} refuses the new upstream files; {}: {}", place_.text(),
+                                              restored.outcome, change.refusal));
 }
 
 std::string Nginx::broken_before(std::string_view refusal) const {
   return fmt::format(
-      "the configuration of Nginx in container {} was broken before this change, and nothing was switched; "
+      "the configuration of Nginx {} was broken before this change, and nothing was switched; "
       "repair it until nginx -t accepts it: {}",
-      settings_.container, refusal);
+      place_.text(), refusal);
 }
 
 Task<bool> Nginx::wait_retired_workers(milliseconds limit) {
   const auto start = clock_.steady_now();
   for (;;) {
-    const auto container = co_await engine_.inspect(settings_.container);
-    if (!container || container->state != "running") co_return true;
-    const auto workers = co_await watch(*container);
-    if (!facts_) co_await learn(*container, workers.master->title);
+    const auto nginx = co_await place_.find_running();
+    if (!nginx) co_return true;
+    const auto workers = co_await watch(*nginx);
+    if (!facts_) co_await learn(*nginx, workers.master->title);
     if (worker_watch_.retired(clock_.steady_now(), idle_connections_live_ + retire_margin)) co_return true;
     const auto left = limit - since(start);
     if (left <= milliseconds{0}) co_return false;
@@ -367,9 +361,9 @@ Task<bool> Nginx::wait_retired_workers(milliseconds limit) {
 }
 
 Task<int> Nginx::workers_shutting_down() {
-  const auto container = co_await engine_.inspect(settings_.container);
-  if (!container || container->state != "running") co_return 0;
-  const auto workers = co_await watch(*container);
+  const auto nginx = co_await place_.find_running();
+  if (!nginx) co_return 0;
+  const auto workers = co_await watch(*nginx);
   co_return static_cast<int>(workers.shutting_down.size());
 }
 

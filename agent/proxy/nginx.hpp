@@ -1,4 +1,4 @@
-// The users' Nginx in a container as ports::UpstreamProxy: one change is render, write, test, signal, prove; what fails
+// The users' Nginx as ports::UpstreamProxy: one change is render, write, test, signal, prove; what fails
 // is put back, tested, signalled and proved, too. An interrupted change (the agent was killed) is found by a note in
 // the folder and finished or undone by the next apply.
 //
@@ -17,20 +17,24 @@
 
 #include "agent/ports/clock.hpp"
 #include "agent/ports/upstream_proxy.hpp"
-#include "agent/proxy/nginx_container.hpp"
+#include "agent/proxy/nginx_place.hpp"
 #include "agent/proxy/upstream_folder.hpp"
 
 namespace deploy::proxy {
 
+inline const std::string host_itself = "127.0.0.1";
+
 struct NginxSettings {
-  std::string container;             // name or id
-  std::filesystem::path upstreams;   // on this host; mounted into the container and included inside http {}
-  std::uint16_t marker_port = 0;     // inside the container, used by nothing else there
+  std::filesystem::path upstreams;   // on this host; seen by Nginx and included inside http {}
+  std::uint16_t marker_port = 0;     // where Nginx runs, used by nothing else there
+  bool on_host = false;              // Nginx runs on this host, and the marker is asked at 127.0.0.1
   std::string network;               // the routing network
   std::string address;               // Nginx's fixed address on it
   std::string subnet;                // of the routing network, CIDR
   std::vector<std::string> aliases;  // every service's name
   std::chrono::milliseconds proof_deadline{10000};
+
+  const std::string& marker_address() const { return on_host ? host_itself : address; }
 };
 
 /// Asks the generation marker over a new connection: the generation, or nullopt where there is no such answer.
@@ -39,10 +43,10 @@ using AskMarker = std::function<Task<std::optional<std::string>>()>;
 /// Over HTTP from here to Nginx's address; one second each.
 AskMarker marker_over_http(std::string address, std::uint16_t port);
 
-/// One thread; one apply at a time. The engine and the clock must outlive it.
+/// One thread; one apply at a time. The place and the clock must outlive it.
 class Nginx final : public ports::UpstreamProxy {
  public:
-  Nginx(ports::ContainerEngine& engine, ports::Clock& clock, NginxSettings settings, AskMarker ask_marker);
+  Nginx(NginxPlace& place, ports::Clock& clock, NginxSettings settings, AskMarker ask_marker);
 
   Task<ports::SwitchReport> apply(std::vector<ports::Route> routes) override;
   Task<bool> wait_retired_workers(std::chrono::milliseconds limit) override;
@@ -50,7 +54,7 @@ class Nginx final : public ports::UpstreamProxy {
   Task<std::vector<ports::Endpoint>> routed() override;
 
  private:
-  /// What was learned about a container since it started.
+  /// What was learned about Nginx since it started.
   struct Facts {
     std::string id;
     std::int64_t pid = 0;
@@ -60,7 +64,7 @@ class Nginx final : public ports::UpstreamProxy {
   };
   /// One change under way.
   struct Change {
-    ports::Container container;
+    RunningNginx nginx;
     std::string master_title;
     FileMap before;
     FileMap wanted;
@@ -80,7 +84,7 @@ class Nginx final : public ports::UpstreamProxy {
     std::string seen;  // where it was not given: what was seen instead
   };
 
-  Task<bool> learn(ports::Container container, std::string master_title);
+  Task<bool> learn(RunningNginx nginx, std::string master_title);
   ConfigDump read(std::string_view dump) const;
   FileMap render(const std::vector<ports::Route>& routes, const std::string& generation,
                  const std::map<std::string, std::string>& upstreams) const;
@@ -91,20 +95,18 @@ class Nginx final : public ports::UpstreamProxy {
   [[noreturn]] void throw_failure(const Change& change, const std::exception_ptr& cause,
                                   const Restored& restored) const;
   std::string broken_before(std::string_view refusal) const;
-  Task<Workers> await_master(ports::Container container);
-  Task<Workers> watch(ports::Container container);
-  Task<Proof> reload_and_prove(ports::Container container, std::optional<std::string> generation,
-                               ports::SwitchReport* report);
-  Task<Proof> prove(ports::Container container, std::set<std::int64_t> earlier, std::optional<std::string> generation);
+  Task<Workers> await_master(RunningNginx nginx);
+  Task<Workers> watch(RunningNginx nginx);
+  Task<Proof> reload_and_prove(RunningNginx nginx, std::optional<std::string> generation, ports::SwitchReport* report);
+  Task<Proof> prove(RunningNginx nginx, std::set<std::int64_t> earlier, std::optional<std::string> generation);
   void add_notes(ports::SwitchReport& report) const;
   void note_unnamed(const Change& change, ports::SwitchReport* report) const;
   std::chrono::milliseconds since(std::chrono::steady_clock::time_point start) const;
 
-  ports::ContainerEngine& engine_;
   ports::Clock& clock_;
   NginxSettings settings_;
   AskMarker ask_marker_;
-  NginxContainer container_;
+  NginxPlace& place_;
   UpstreamFolder folder_;
   WorkerWatch worker_watch_;
   std::optional<Facts> facts_;

@@ -1,9 +1,9 @@
 #include "agent/proxy/nginx_container.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <sstream>
 
 #include "agent/base/error.hpp"
 #include "agent/base/text.hpp"
@@ -15,7 +15,12 @@ constexpr std::chrono::milliseconds exec_deadline{30000};
 constexpr int log_lines = 50;
 }  // namespace
 
-Task<ports::Container> NginxContainer::find() {
+std::string NginxContainer::how_to_include(const std::filesystem::path&) const {
+  return "mount it into the container (the folder, not single files) and add an include of its *.conf files inside "
+         "http {} of nginx.conf, e.g. \"include /etc/nginx/upstreams/*.conf;\"";
+}
+
+Task<RunningNginx> NginxContainer::find() {
   const auto container = co_await engine_.inspect(name_);
   if (!container) {
     throw Error(ErrorKind::not_found, fmt::format("there is no Nginx container called {}; start it, or correct "
@@ -29,28 +34,37 @@ Task<ports::Container> NginxContainer::find() {
                             "says why",
                             name_, container->state.empty() ? "in an unknown state" : container->state, name_, name_));
   }
-  co_return *container;
+  RunningNginx nginx{container->id, container->pid, container->networks};
+  co_return nginx;
 }
 
-Task<bool> NginxContainer::join(ports::Container container, std::string network, std::string address,
-                                std::set<std::string> aliases) {
-  const auto endpoint = std::find_if(container.networks.begin(), container.networks.end(),
+Task<std::optional<RunningNginx>> NginxContainer::find_running() {
+  const auto container = co_await engine_.inspect(name_);
+  if (!container || container->state != "running") co_return std::nullopt;
+  RunningNginx nginx{container->id, container->pid, container->networks};
+  co_return nginx;
+}
+
+Task<std::string> NginxContainer::join(RunningNginx nginx, std::string network, std::string address,
+                                       std::set<std::string> aliases) {
+  const auto endpoint = std::find_if(nginx.networks.begin(), nginx.networks.end(),
                                      [&](const auto& candidate) { return candidate.network == network; });
-  if (endpoint != container.networks.end()) {
+  if (endpoint != nginx.networks.end()) {
     const std::set<std::string> present(endpoint->aliases.begin(), endpoint->aliases.end());
     const bool named = std::includes(present.begin(), present.end(), aliases.begin(), aliases.end());
-    if (named && endpoint->address == address) co_return false;
+    if (named && endpoint->address == address) co_return "";
     // Between the two calls Nginx reaches no target: nothing may come in between.
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-    co_await engine_.disconnect(container.id, network);
+    co_await engine_.disconnect(nginx.id, network);
   }
   ports::NetworkEndpoint wanted{network, address, {aliases.begin(), aliases.end()}};
-  co_await engine_.connect(container.id, wanted);
+  co_await engine_.connect(nginx.id, wanted);
   co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
-  co_return true;
+  co_return fmt::format("connected the container {} to the network {} as {} with the names {}", name_, network, address,
+                        fmt::join(aliases, ", "));
 }
 
-Task<NginxContainer::Test> NginxContainer::test(std::string id, std::string master_title) {
+Task<NginxPlace::Test> NginxContainer::test(std::string id, std::string master_title) {
   std::vector<std::string> argv{"nginx", "-T", "-q"};
   const auto paths = path_arguments(master_title);
   argv.insert(argv.end(), paths.begin(), paths.end());
@@ -72,14 +86,14 @@ Task<NginxVersion> NginxContainer::version(std::string id) {
   co_return read_version(result.output);
 }
 
-Task<void> NginxContainer::reload(std::string id) { co_await engine_.signal(id, "HUP"); }
+Task<void> NginxContainer::reload(RunningNginx nginx) { co_await engine_.signal(nginx.id, "HUP"); }
 
-Task<Workers> NginxContainer::workers(ports::Container container) {
-  const auto processes = co_await engine_.processes(container.id);
-  auto workers = workers_of(processes, container.pid);
+Task<Workers> NginxContainer::workers(RunningNginx nginx) {
+  const auto processes = co_await engine_.processes(nginx.id);
+  auto workers = workers_of(processes, nginx.pid);
   if (!workers.master) {
-    const auto init = std::find_if(processes.begin(), processes.end(),
-                                   [&](const auto& process) { return process.pid == container.pid; });
+    const auto init =
+        std::find_if(processes.begin(), processes.end(), [&](const auto& process) { return process.pid == nginx.pid; });
     throw Error(
         ErrorKind::invalid,
         fmt::format("the first process of container {} is \"{}\" and not Nginx's master process, so it cannot be told "
@@ -94,18 +108,6 @@ Task<std::string> NginxContainer::last_emergency(std::string id) {
   const auto found = std::find_if(lines.rbegin(), lines.rend(),
                                   [](const auto& line) { return line.find("[emerg]") != std::string::npos; });
   co_return found == lines.rend() ? std::string() : *found;
-}
-
-std::vector<std::string> path_arguments(const std::string& master_title) {
-  std::istringstream words(master_title);
-  std::vector<std::string> found;
-  std::string word;
-  while (words >> word) {
-    if (word != "-c" && word != "-p") continue;
-    std::string value;
-    if (words >> value) found.insert(found.end(), {word, value});
-  }
-  return found;
 }
 
 }  // namespace deploy::proxy

@@ -129,6 +129,8 @@ RoutingPlan::RoutingPlan(std::string_view subnet) {
 
 std::string RoutingPlan::nginx_address() const { return address_text(subnet_.address + nginx_offset); }
 
+std::string RoutingPlan::bridge_address() const { return address_text(last_target_ + 1); }
+
 std::string RoutingPlan::ip_range() const { return Cidr{last_target_ + 1, subnet_.prefix + 1}.text(); }
 
 bool RoutingPlan::is_target_address(std::string_view address) const {

@@ -49,6 +49,8 @@ class RoutingPlan {
 
   const std::string& subnet() const noexcept { return subnet_text_; }
   std::string nginx_address() const;
+  /// This host's own.
+  std::string bridge_address() const;
   /// CIDR of the automatic addresses.
   std::string ip_range() const;
 

@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "agent/base/error.hpp"
+#include "agent/proxy/passing_server.hpp"
 #include "agent/proxy/routing.hpp"
 
 namespace deploy::proxy {
@@ -106,9 +107,9 @@ std::string marker_server(const UpstreamFilesInput& input) {
   return fmt::format(R"(
 # Tells which of these files a worker has loaded; deployctl asks it after every reload.
 server {{
-    listen {port};
+    listen {listen};
     access_log off;
-    allow {subnet};
+    allow {callers};
     deny all;
     location = {path} {{
         default_type text/plain;
@@ -119,78 +120,9 @@ server {{
     }}
 }}
 )",
-                     fmt::arg("port", input.marker_port), fmt::arg("subnet", input.routing_subnet),
+                     fmt::arg("listen", fmt::format("{}{}", input.on_host ? "127.0.0.1:" : "", input.marker_port)),
+                     fmt::arg("callers", input.on_host ? nginx_itself : input.routing_subnet),
                      fmt::arg("path", marker_path), fmt::arg("generation", input.generation));
-}
-
-/// What makes a server of ours pass everything on as it came. The lines that end in "off" undo what http {} may have
-/// set.
-std::string transparent_settings(const std::string& subnet) {
-  return fmt::format(R"(    allow {};
-    deny all;
-    auth_basic off;
-    access_log off;
-    # Requests: any header, any length, passed on while they arrive.
-    underscores_in_headers on;
-    ignore_invalid_headers off;
-    large_client_header_buffers 8 64k;
-    client_max_body_size 0;
-    client_body_timeout 1h;
-    keepalive_timeout 1h;
-    keepalive_requests 1000000;
-    proxy_request_buffering off;
-    proxy_http_version 1.1;
-    proxy_set_header Host $http_host;
-    proxy_set_header Upgrade $http_upgrade;
-    proxy_set_header Connection $deployctl_connection;
-    proxy_connect_timeout 5s;
-    proxy_send_timeout 1h;
-    proxy_ignore_client_abort off;
-    # Another target is tried only where no connection came about, or for a request that may be repeated.
-    proxy_next_upstream error timeout;
-    proxy_next_upstream_timeout 30s;
-    proxy_next_upstream_tries 0;
-    # Answers: as they are, at once.
-    proxy_buffering off;
-    proxy_buffer_size 32k;
-    proxy_buffers 8 32k;
-    proxy_busy_buffers_size 64k;
-    proxy_cache off;
-    proxy_store off;
-    proxy_read_timeout 1h;
-    send_timeout 1h;
-    proxy_redirect off;
-    proxy_cookie_domain off;
-    proxy_cookie_path off;
-    proxy_intercept_errors off;
-    proxy_ignore_headers X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset;
-    proxy_pass_header X-Accel-Redirect;
-    proxy_pass_header X-Accel-Expires;
-    proxy_pass_header X-Accel-Limit-Rate;
-    proxy_pass_header X-Accel-Buffering;
-    proxy_pass_header X-Accel-Charset;
-    proxy_pass_header X-Pad;
-    proxy_pass_header Server;
-    proxy_pass_header Date;
-    gzip off;
-    charset off;
-    expires off;
-    limit_rate 0;
-    # One of each of ours keeps those of http {{}} from being inherited.
-    proxy_hide_header X-Deployctl-None;
-    add_header X-Deployctl-None "";
-    error_page 599 /;
-)",
-                     subnet);
-}
-
-/// A server on Nginx's own address that passes everything to `destination`.
-std::string passing_server(const UpstreamFilesInput& input, const std::string& listen, const std::string& name,
-                           const std::string& destination) {
-  return fmt::format(
-      "server {{\n    listen {};\n    server_name {};\n{}    location / {{\n        proxy_pass http://{};\n    "
-      "}}\n}}\n",
-      listen, name, transparent_settings(input.routing_subnet), destination);
 }
 
 std::string internal_upstream(const std::string& name, const std::vector<ports::Endpoint>& targets) {
@@ -207,19 +139,29 @@ std::string port_servers(const UpstreamFilesInput& input, std::uint16_t port,
   const std::string listen = fmt::format("{}:{}", input.nginx_address, port);
   const std::string as_default = listen + " default_server";
   const bool shared = input.wildcard_ports.contains(port);
+  const auto grpc_protocol = input.http2_directive ? Protocol::grpc : Protocol::grpc_by_listen;
   std::string text;
   for (const auto* route : routes) {
     const bool alone = routes.size() == 1 && !shared;
-    text += fmt::format("\n# Calls to http://{}:{} from other services.\n", route->service, port);
+    const bool grpc = route->settings.grpc;
+    if (grpc && !alone) {
+      throw Error(
+          ErrorKind::invalid,
+          fmt::format("service {} is called with gRPC on port {}, which servers of this Nginx or other services "
+                      "have, too; give it a port of its own",
+                      route->service, port));
+    }
+    text += fmt::format("\n# Calls to {}://{}:{} from other services.\n", grpc ? "grpc" : "http", route->service, port);
     const std::string upstream = "deployctl." + route->service;
     text += internal_upstream(upstream, route->targets);
-    text += passing_server(input, alone ? as_default : listen, route->service, upstream);
+    text += passing_server({alone ? as_default : listen, route->service, input.routing_subnet, upstream},
+                           grpc ? grpc_protocol : Protocol::http);
   }
   if (shared) {
     text += fmt::format("\n# Other names on port {}: the servers of this Nginx that are not ours.\n", port);
     const std::string upstream = fmt::format("deployctl-port.{}", port);
     text += internal_upstream(upstream, {{std::string(nginx_itself), port}});
-    text += passing_server(input, as_default, "_", upstream);
+    text += passing_server({as_default, "_", input.routing_subnet, upstream}, Protocol::http);
   } else if (routes.size() > 1) {
     text += fmt::format(R"(
 # Port {port} belongs to several services: without one of their names nobody can tell whose request it is.

@@ -41,6 +41,10 @@ struct UpstreamFilesInput {
   std::set<std::uint16_t> wildcard_ports;
   /// Ports on which they listen on single addresses only.
   std::set<std::uint16_t> address_ports;
+  /// Nginx runs on this host: the marker listens on 127.0.0.1 alone.
+  bool on_host = false;
+  /// Nginx has the directive `http2` (since 1.25.1); before, it is a parameter of `listen`.
+  bool http2_directive = true;
 };
 
 /// Calls between services arrive at `nginx_address` and are told apart by port, then by host name where services share

@@ -93,7 +93,7 @@ Task<void> Reconciler::follow_events() {
 void Reconciler::on_event(const ports::EngineEvent& event) {
   const bool ours = domain::labels::text(event.labels, domain::labels::instance) == instance_ &&
                     !journal_.under_way(domain::labels::text(event.labels, domain::labels::service));
-  const bool nginx = event.container_name == nginx_ || event.container_id.starts_with(nginx_);
+  const bool nginx = !nginx_.empty() && (event.container_name == nginx_ || event.container_id.starts_with(nginx_));
   if (!ours && !nginx) return;
   woken_ = true;
   event_.notify_all();

@@ -21,8 +21,8 @@ class Reconciler {
  public:
   using Say = std::function<void(const std::string& message)>;
 
-  /// `nginx`: name or id of Nginx's container, whose events matter. `say` hears of what was mended and of each problem
-  /// once.
+  /// `nginx`: name or id of Nginx's container, whose events matter; empty: it runs in none. `say` hears of what was
+  /// mended and of each problem once.
   Reconciler(asio::any_io_executor executor, ports::ContainerEngine& engine, ports::HealthProber& prober,
              ports::Clock& clock, Journal& journal, Traffic& traffic, Sweep& sweep, std::string instance,
              std::string nginx, Say say);

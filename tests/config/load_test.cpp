@@ -132,6 +132,18 @@ TEST_CASE("errors of all files, and between them, come at once") {
         "  hint: the first is at DIR/deploy.d/3.yaml:1\n");
 }
 
+TEST_CASE("a port for gRPC is shared with no other service") {
+  TemporaryFolder folder;
+  folder.write("agent.yaml", least_agent);
+  folder.write("deploy.d/greeter.yaml", service("greeter", ", proxy: { port: 8000, protocol: grpc }"));
+  folder.write("deploy.d/llm.yaml", service("llm", ", proxy: { port: 8000 }"));
+  CHECK(load_errors(folder) ==
+        "DIR/deploy.d/greeter.yaml:1:70: error: the port of a service with `protocol: grpc` must be its own\n"
+        "  { service: greeter, on: manual, source: { image: a }, proxy: { port: 8000, protocol: grpc } }\n"
+        "                                                                       ^\n"
+        "  hint: service `llm` has it, too: DIR/deploy.d/llm.yaml:1\n");
+}
+
 TEST_CASE("two services cannot publish the same port of the host") {
   TemporaryFolder folder;
   folder.write("agent.yaml", least_agent);

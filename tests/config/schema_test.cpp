@@ -90,6 +90,7 @@ TEST_CASE("every key of a service file arrives in its field") {
   wanted.health.deadline = 5min;
   wanted.proxy.upstream = "backend";
   wanted.proxy.port = 8080;
+  wanted.proxy.grpc = true;
   wanted.proxy.server_parameters = "max_fails=3 fail_timeout=10s";
   wanted.proxy.directives = {"keepalive 32", "hash $request_uri consistent"};
   wanted.drain = 0ms;
@@ -170,7 +171,7 @@ TEST_CASE("every key of agent.yaml arrives in its field, relative paths beside t
   webhook.path = "/hooks/other";
   webhook.secrets = {{"GITHUB_WEBHOOK_SECRET", ""}, {"", "/etc/deployctl/secret"}};
   wanted.webhook = webhook;
-  wanted.nginx = {"my_nginx", "/srv/nginx/upstreams", 9999, 8};
+  wanted.nginx = {"my_nginx", "/srv/nginx/upstreams", 9999, 8, ""};
   wanted.release = {0ms, 2min};
   wanted.limits = {2, 3, 30s};
   wanted.disk.keep_free_bytes = 512 << 20;
@@ -191,6 +192,18 @@ TEST_CASE("the least agent.yaml gets the defaults") {
   CHECK(agent.socket.path == "/run/deployctl/deployd.sock");
   CHECK(agent.release.settle == 5s);
   CHECK_FALSE(agent.webhook.has_value());
+}
+
+TEST_CASE("Nginx runs in a container or on this host") {
+  const auto agent = read_agent("network: shared\nproxy: { nginx: { pid: /run/nginx.pid, upstreams: /up } }\n");
+  CHECK(agent.nginx.container.empty());
+  CHECK(agent.nginx.pid_file == "/run/nginx.pid");
+  CHECK(
+      agent_errors("network: shared\nproxy: { nginx: { container: nginx, pid: /run/nginx.pid, upstreams: /up } }\n") ==
+      "agent.yaml:2:42: error: `proxy.nginx.pid` cannot be used with `container`\n"
+      "  proxy: { nginx: { container: nginx, pid: /run/nginx.pid, upstreams: /up } }\n"
+      "                                           ^\n"
+      "  hint: Nginx runs in one of the two places\n");
 }
 
 TEST_CASE("the webhook listens on an address and port or on a unix socket") {

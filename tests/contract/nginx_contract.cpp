@@ -12,6 +12,7 @@
 
 #include "agent/http/client.hpp"
 #include "agent/proxy/nginx.hpp"
+#include "agent/proxy/nginx_container.hpp"
 #include "agent/proxy/routing.hpp"
 #include "tests/contract/engine_world.hpp"
 #include "tests/fakes/temp_dir.hpp"
@@ -130,9 +131,15 @@ class NginxWorld {
     spec.settings.restart = "no";
     id_ = run(engine().create(spec));
     run(engine().start(id_));
-    proxy::NginxSettings settings{
-        spec.name, folder_ / "upstreams", 19010, network_, plan_.nginx_address(), plan_.subnet(), {"llm"}, 3000ms};
-    nginx.emplace(engine(), clock_, settings, proxy::marker_over_http(settings.address, settings.marker_port));
+    proxy::NginxSettings settings{.upstreams = folder_ / "upstreams",
+                                  .marker_port = 19010,
+                                  .network = network_,
+                                  .address = plan_.nginx_address(),
+                                  .subnet = plan_.subnet(),
+                                  .aliases = {"llm"},
+                                  .proof_deadline = 3000ms};
+    place_.emplace(engine(), spec.name);
+    nginx.emplace(*place_, clock_, settings, proxy::marker_over_http(settings.address, settings.marker_port));
   }
 
   ports::ContainerEngine& engine() { return world_.engine(); }
@@ -140,11 +147,7 @@ class NginxWorld {
   std::string name() const { return world_.prefix() + "nginx"; }
   std::string address() const { return plan_.nginx_address(); }
   std::filesystem::path upstreams() const { return folder_ / "upstreams"; }
-  /// The host's own address on the routing network: the first of the automatic ones.
-  std::string bridge() const {
-    const auto range = plan_.ip_range();
-    return range.substr(0, range.find('/'));
-  }
+  std::string bridge() const { return plan_.bridge_address(); }
   void write_config(const std::string& extra) {
     // In place: the file is mounted by itself.
     std::ofstream(folder_ / "nginx.conf") << "error_log stderr;\nevents {}\nhttp {\n"
@@ -177,6 +180,7 @@ class NginxWorld {
   RealClock clock_;
   std::string network_;
   std::string id_;
+  std::optional<proxy::NginxContainer> place_;
 };
 
 ports::Route route_to(const NginxWorld& world, const EchoApp& app, std::string service = "llm",

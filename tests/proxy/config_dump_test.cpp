@@ -100,6 +100,8 @@ TEST_CASE("versions are read from nginx -v") {
   CHECK_FALSE(has_keepalive_min_timeout(read_version("nginx version: nginx/1.27.3")));
   CHECK(has_keepalive_min_timeout(read_version("nginx version: nginx/1.27.4")));
   CHECK(has_keepalive_min_timeout(read_version("nginx version: nginx/1.30.0")));
+  CHECK_FALSE(has_http2_directive(read_version("nginx version: nginx/1.25.0")));
+  CHECK(has_http2_directive(read_version("nginx version: nginx/1.25.1")));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/proxy/nginx.hpp"
+#include "agent/proxy/nginx_container.hpp"
 #include "tests/fakes/run.hpp"
 #include "tests/fakes/temp_dir.hpp"
 #include "tests/proxy/simulated_nginx.hpp"
@@ -27,13 +28,18 @@ struct NginxWorld {
   tests::TempDir folder;
   tests::FakeClock clock;
   SimulatedNginx engine{clock, folder.path()};
+  NginxContainer place{engine, "nginx"};
   std::optional<Nginx> nginx;
 
   NginxWorld() { start_agent(); }
   void start_agent() {
-    NginxSettings settings{"nginx",        folder.path(),     19010,       "deployctl",
-                           "10.213.176.2", "10.213.176.0/22", {"backend"}, std::chrono::milliseconds(10000)};
-    nginx.emplace(engine, clock, settings, [this] { return engine.ask_marker(); });
+    NginxSettings settings{.upstreams = folder.path(),
+                           .marker_port = 19010,
+                           .network = "deployctl",
+                           .address = "10.213.176.2",
+                           .subnet = "10.213.176.0/22",
+                           .aliases = {"backend"}};
+    nginx.emplace(place, clock, settings, [this] { return engine.ask_marker(); });
   }
   ports::SwitchReport apply(std::vector<ports::Route> routes) {
     return tests::run_virtual(clock, nginx->apply(std::move(routes)));

@@ -163,6 +163,39 @@ TEST_CASE("the internal file of services that share ports with each other and wi
   compare_with_golden("shared_ports.conf", files.at("deployctl.conf"));
 }
 
+TEST_CASE("the internal file of a service that is called with gRPC") {
+  auto grpc = input({route("greeter", "", 50051, {{"10.213.176.12", 50051}})});
+  grpc.routes[0].settings.grpc = true;
+  const auto text = render_upstream_files(grpc).at("deployctl.conf");
+  compare_with_golden("grpc.conf", text);
+  CHECK(count(text, "listen 10.213.176.2:50051 default_server;\n    http2 on;\n") == 1);
+  grpc.http2_directive = false;
+  const auto earlier = render_upstream_files(grpc).at("deployctl.conf");
+  CHECK(count(earlier, "listen 10.213.176.2:50051 default_server http2;\n    server_name greeter;\n") == 1);
+  CHECK(count(earlier, "http2") == 1);
+}
+
+TEST_CASE("a port for gRPC is shared with nobody") {
+  auto shared = input({route("greeter", "", 50051, {})});
+  shared.routes[0].settings.grpc = true;
+  const std::string message =
+      "service greeter is called with gRPC on port 50051, which servers of this Nginx or other services have, too; "
+      "give "
+      "it a port of its own";
+  shared.wildcard_ports = {50051};
+  CHECK(tests::error_of([&] { render_upstream_files(shared); }).message() == message);
+  shared.wildcard_ports = {};
+  shared.routes.push_back(route("llm", "", 50051, {}));
+  CHECK(tests::error_of([&] { render_upstream_files(shared); }).message() == message);
+}
+
+TEST_CASE("an Nginx on this host answers what it has loaded to this host alone") {
+  auto on_host = input({});
+  on_host.on_host = true;
+  const auto text = render_upstream_files(on_host).at("deployctl.conf");
+  CHECK(count(text, "    listen 127.0.0.1:19010;\n    access_log off;\n    allow 127.0.0.1;\n    deny all;\n") == 1);
+}
+
 TEST_CASE("a port is listened on once for every address, and never where the users listen on it") {
   auto all =
       input({route("a", "", 8080, {}), route("b", "", 8080, {}), route("c", "", 80, {}), route("d", "", 9000, {})});

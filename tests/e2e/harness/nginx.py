@@ -1,7 +1,13 @@
-"""The users' Nginx: a container on their shared network, with a folder of upstream files mounted."""
+"""The users' Nginx: a container on their shared network, with a folder of upstream files mounted; or a process of the host."""
 
+import io
 import os
+import shutil
+import signal
 import socket
+import stat
+import subprocess
+import tarfile
 
 from .wait import until
 
@@ -37,9 +43,15 @@ _EMPTY = "upstream {} {{ server 127.0.0.1:1 down; }}\n"
 _OURS = "# Written by deployctl. Changes made here are lost.\n"
 
 
+def _write_empty(folder, deployed):
+    """The upstreams of the services `deployed` are deployctl's to write, the others are the users' own."""
+    for upstream in ("frontend", "backend"):
+        header = _OURS if upstream in deployed else ""
+        (folder / f"{upstream}.conf").write_text(header + _EMPTY.format(upstream))
+
+
 class Nginx:
     def __init__(self, engine, folder, network, deployed, name="nginx"):
-        """The upstreams of the services `deployed` are deployctl's to write, the others are the users' own."""
         self.engine = engine
         self.name = name
         self.network = network
@@ -51,9 +63,8 @@ class Nginx:
         self.main.write_text(_MAIN)
         # The conf folder is mounted beside /etc/nginx: a mounted single file would pin its inode.
         self.binds = [f"{self.conf}:/etc/nginx/main:ro", f"{self.upstreams}:/etc/nginx/upstreams:ro"]
-        for upstream in ("frontend", "backend"):
-            header = _OURS if upstream in deployed else ""
-            (self.upstreams / f"{upstream}.conf").write_text(header + _EMPTY.format(upstream))
+        self.settings = {"container": name, "upstreams": str(self.upstreams)}
+        _write_empty(self.upstreams, deployed)
 
     def start(self):
         command = ["nginx", "-c", "/etc/nginx/main/nginx.conf", "-g", "daemon off;"]
@@ -73,3 +84,58 @@ class Nginx:
 
     def reload(self):
         self.engine.signal(self.name, "HUP")
+
+    def close(self):
+        """The engine's containers are the scene's to remove."""
+
+
+class HostNginx:
+    """It and its libraries are those of the base image, so it runs with that image's files as its root folder."""
+
+    def __init__(self, engine, folder, _network, deployed):
+        self.engine = engine
+        self.root = folder / "root"
+        self.upstreams = self.root / "etc" / "nginx" / "upstreams"
+        self.upstreams.mkdir(parents=True)
+        self.main = folder / "nginx.conf"
+        self.main.write_text(_MAIN.replace("/dev/stderr", "/var/log/nginx/error.log"))
+        self.pid_file = self.root / "run" / "nginx.pid"
+        self.address = "127.0.0.1"
+        self.settings = {"pid": str(self.pid_file), "upstreams": str(self.upstreams)}
+        _write_empty(self.upstreams, deployed)
+        # deployd finds it as `nginx`.
+        self.programs = folder / "bin"
+        self.programs.mkdir()
+        program = self.programs / "nginx"
+        program.write_text(f'#!/bin/sh\nexec chroot {self.root} nginx "$@"\n')
+        program.chmod(0o755)
+        os.environ["PATH"] = f"{self.programs}:{os.environ['PATH']}"
+
+    def start(self):
+        self._unpack()
+        subprocess.run([self.programs / "nginx"], check=True)
+        until(self.listening, "Nginx to listen")
+
+    def _unpack(self):
+        container = self.engine.call("POST", "/containers/create", {"Image": "nginx:local"})["Id"]
+        with tarfile.open(fileobj=io.BytesIO(self.engine.call("GET", f"/containers/{container}/export"))) as files:
+            files.extractall(self.root)
+        self.engine.remove(container)
+        shutil.copy(self.main, self.root / "etc" / "nginx" / "nginx.conf")
+        os.mknod(self.root / "dev" / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+
+    def listening(self):
+        try:
+            socket.create_connection((self.address, 80), timeout=1).close()
+            return True
+        except OSError:
+            return False
+
+    def stop(self):
+        os.kill(int(self.pid_file.read_text()), signal.SIGTERM)
+        until(lambda: not self.pid_file.exists(), "Nginx to end")
+
+    def close(self):
+        if self.pid_file.exists():
+            self.stop()
+        os.environ["PATH"] = os.environ["PATH"].removeprefix(f"{self.programs}:")

@@ -22,14 +22,14 @@ WEBHOOK = "127.0.0.1:9010"
 
 
 class Scene:
-    def __init__(self, settle="1s", services=None):
+    def __init__(self, settle="1s", services=None, nginx=Nginx):
         """`services` ({name: settings}) takes the place of the repository's own deploy.d/; they are apps of SERVICES."""
         HOST.mkdir()
         self.engine = Engine()
         self.engine.create_network(NETWORK)
         self.repos = {service: app_repo(HOST / "git", service) for service in services or SERVICES}
         self.registry = Registry(HOST / "registry")
-        self.nginx = Nginx(self.engine, HOST / "nginx", NETWORK, services or SERVICES)
+        self.nginx = nginx(self.engine, HOST / "nginx", NETWORK, services or SERVICES)
         self.github = GitHub(f"http://{WEBHOOK}/hooks/github", SECRET)
         self.agent = Agent(HOST / "agent", {
             "state": str(HOST / "state"),
@@ -38,7 +38,7 @@ class Scene:
             "engine": f"unix://{self.engine.path}",
             "network": NETWORK,
             "webhook": {"listen": WEBHOOK, "path": "/hooks/github", "secrets": [{"env": "GITHUB_WEBHOOK_SECRET"}]},
-            "proxy": {"nginx": {"container": "nginx", "upstreams": str(self.nginx.upstreams)}},
+            "proxy": {"nginx": self.nginx.settings},
             "release": {"settle": settle},
             "limits": {"retry": "5s"},
         })
@@ -63,6 +63,7 @@ class Scene:
             if process and process.poll() is None:
                 process.kill()
                 process.wait()
+        self.nginx.close()
         for container in self.engine.call("GET", "/containers/json", all="true"):
             self.engine.remove(container["Id"])
         for image in self.own_images():

@@ -1,0 +1,20 @@
+// What this host's /proc says of processes. Source: proc(5). Blocking, but never for long. `root` is "/proc".
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace deploy::proc {
+
+/// nullopt where it cannot be read.
+std::optional<std::string> read_file(const std::string& path);
+
+/// The children of all its threads; none where it has ended.
+std::vector<std::int64_t> children_of(const std::string& root, std::int64_t pid);
+
+/// Its arguments, joined by spaces as ps does; empty where it has ended.
+std::string title_of(const std::string& root, std::int64_t pid);
+
+}  // namespace deploy::proc

@@ -1,0 +1,41 @@
+// The users' Nginx as a process of this host.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "agent/ports/process_runner.hpp"
+#include "agent/proxy/nginx_place.hpp"
+
+namespace deploy::proxy {
+
+/// The runner must outlive it. Needs the host's own process namespace, and the right to signal Nginx's master.
+class NginxOnHost final : public NginxPlace {
+ public:
+  /// `pid_file`: that of Nginx's directive `pid`. `proc`: "/proc".
+  NginxOnHost(ports::ProcessRunner& runner, std::filesystem::path pid_file, std::string proc = "/proc")
+      : runner_(runner), pid_file_(std::move(pid_file)), proc_(std::move(proc)) {}
+
+  std::string text() const override { return "on this host"; }
+  std::string how_to_include(const std::filesystem::path& folder) const override;
+  Task<RunningNginx> find() override;
+  Task<std::optional<RunningNginx>> find_running() override;
+  /// Does nothing: a host reaches its containers.
+  Task<std::string> join(RunningNginx nginx, std::string network, std::string address,
+                         std::set<std::string> aliases) override;
+  Task<Test> test(std::string id, std::string master_title) override;
+  Task<NginxVersion> version(std::string id) override;
+  Task<void> reload(RunningNginx nginx) override;
+  Task<Workers> workers(RunningNginx nginx) override;
+  /// Always empty: it is in the error log, wherever that is.
+  Task<std::string> last_emergency(std::string id) override;
+
+ private:
+  Task<ports::ProcessResult> run(std::vector<std::string> argv);
+
+  ports::ProcessRunner& runner_;
+  std::filesystem::path pid_file_;
+  std::string proc_;
+};
+
+}  // namespace deploy::proxy
