@@ -181,6 +181,12 @@ void add_asking_commands(CLI::App& app, Arguments& arguments) {
   validate_command->callback([&arguments] {
     arguments.command = [file = arguments.config](Session session) { return validate(std::move(session), file); };
   });
+
+  auto* doctor_command = app.add_subcommand("doctor", "Look for what is in the way of rollouts on this host");
+  doctor_command->add_option("--config", arguments.config, "The agent's file")->capture_default_str();
+  doctor_command->callback([&arguments] {
+    arguments.command = [file = arguments.config](Session session) { return doctor(std::move(session), file); };
+  });
 }
 
 int exit_code_of(const Error& error) {

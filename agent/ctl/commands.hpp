@@ -68,4 +68,7 @@ Task<int> logs(Session session, LogOptions options);
 /// Needs no agent.
 Task<int> validate(Session session, std::string agent_yaml);
 
+/// Needs no agent, but says whether there is one. Done when there is no problem.
+Task<int> doctor(Session session, std::string agent_yaml);
+
 }  // namespace deploy::ctl

@@ -1,5 +1,7 @@
 #include "agent/proxy/config_dump.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cctype>
 #include <charconv>
@@ -225,6 +227,19 @@ NginxVersion read_version(std::string_view output) {
 }
 
 bool has_keepalive_min_timeout(const NginxVersion& version) { return version.number >= std::array<int, 3>{1, 27, 4}; }
+
+std::string idle_connections_cost(const NginxVersion& version, const ConfigDump& dump) {
+  const std::string risk = "idle keep-alive connections at every reload, which can cost a request that is on its way";
+  if (!has_keepalive_min_timeout(version)) {
+    return fmt::format(
+        "{} closes {}; Nginx 1.27.4 or later with \"keepalive_min_timeout 5s;\" inside http {{}} does not",
+        version.text, risk);
+  }
+  if (!dump.keepalive_min_timeout) {
+    return fmt::format("Nginx closes {}; add \"keepalive_min_timeout 5s;\" inside http {{}}", risk);
+  }
+  return "";
+}
 
 bool has_http2_directive(const NginxVersion& version) { return version.number >= std::array<int, 3>{1, 25, 1}; }
 

@@ -38,6 +38,9 @@ NginxVersion read_version(std::string_view output);
 /// keepalive_min_timeout exists since 1.27.4.
 bool has_keepalive_min_timeout(const NginxVersion& version);
 
+/// What a reload of this Nginx may cost and what to do against it, for people; empty where it costs nothing.
+std::string idle_connections_cost(const NginxVersion& version, const ConfigDump& dump);
+
 /// `http2` is a directive since 1.25.1.
 bool has_http2_directive(const NginxVersion& version);
 

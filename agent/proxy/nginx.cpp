@@ -53,7 +53,8 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
   const auto joined = co_await place_.join(change.nginx, settings_.network, settings_.address, aliases);
   if (!joined.empty()) report.notes.push_back(joined);
   const bool just_learnt = co_await learn(change.nginx, change.master_title);
-  add_notes(report);
+  const auto cost = idle_connections_cost(facts_->version, facts_->dump);
+  if (!cost.empty()) report.notes.push_back(cost);
 
   const auto remembered = folder_.remembered();
   change.before = folder_.own_files();
@@ -144,18 +145,6 @@ ConfigDump Nginx::read(std::string_view dump) const {
   std::set<std::string> names;
   for (const auto& [upstream, service] : upstreams_in(folder_.own_files())) names.insert(upstream);
   return read_dump(dump, names);
-}
-
-void Nginx::add_notes(ports::SwitchReport& report) const {
-  const std::string risk = "idle keep-alive connections at every reload, which can cost a request that is on its way";
-  if (!has_keepalive_min_timeout(facts_->version)) {
-    report.notes.push_back(
-        fmt::format("{} closes {}; Nginx 1.27.4 or later with \"keepalive_min_timeout 5s;\" inside "
-                    "http {{}} does not",
-                    facts_->version.text, risk));
-  } else if (!facts_->dump.keepalive_min_timeout) {
-    report.notes.push_back(fmt::format("Nginx closes {}; add \"keepalive_min_timeout 5s;\" inside http {{}}", risk));
-  }
 }
 
 /// A switch that changes nothing for clients looks like one that worked: a name that is misspelt, an nginx.conf that

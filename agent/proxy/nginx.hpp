@@ -99,7 +99,6 @@ class Nginx final : public ports::UpstreamProxy {
   Task<Workers> watch(RunningNginx nginx);
   Task<Proof> reload_and_prove(RunningNginx nginx, std::optional<std::string> generation, ports::SwitchReport* report);
   Task<Proof> prove(RunningNginx nginx, std::set<std::int64_t> earlier, std::optional<std::string> generation);
-  void add_notes(ports::SwitchReport& report) const;
   void note_unnamed(const Change& change, ports::SwitchReport* report) const;
   std::chrono::milliseconds since(std::chrono::steady_clock::time_point start) const;
 

@@ -46,6 +46,15 @@ TEST_CASE("a valid configuration is told so, without an agent") {
         json{{"valid", true}, {"services", {"llm"}}, {"diagnostics", json::array()}, {"notes", json::array()}});
 }
 
+TEST_CASE("doctor looks at nothing before the configuration is valid") {
+  const auto answer = deployctl({"doctor", "--config", "/nowhere/agent.yaml"});
+  CHECK(answer.code == 2);
+  CHECK(answer.out.empty());
+  CHECK(answer.err ==
+        "/nowhere/agent.yaml: error: there is no such file\n  hint: check the path, or pass --config\n"
+        "deployctl: /nowhere/agent.yaml is not valid; correct it first\n");
+}
+
 TEST_CASE("what the agent would miss on this machine is noted, and is no error") {
   const Files files;
   files.write("agent.yaml",

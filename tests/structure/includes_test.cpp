@@ -29,8 +29,10 @@ const std::map<std::string, std::set<std::string>> allowed{
     {"daemon",
      {"base", "domain", "ports", "config", "http", "store", "strategies", "webhook", "engine", "source", "proxy",
       "health", "rollout", "api"}},
-    // Of the API it may use the JSON forms only, which are pure data; see below.
-    {"ctl", {"base", "domain", "config", "http", "api"}},
+    {"adopt", {"base", "domain", "ports", "config", "proxy"}},
+    // Of the API it may use the JSON forms only, which are pure data; see below. Engine, proxy and source are for
+    // doctor, which needs no agent.
+    {"ctl", {"base", "domain", "config", "http", "api", "adopt", "engine", "proxy", "source"}},
 };
 
 std::string module_of(const std::string& path) {

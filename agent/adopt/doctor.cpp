@@ -1,0 +1,202 @@
+#include "agent/adopt/doctor.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "agent/base/error.hpp"
+#include "agent/base/memory.hpp"
+#include "agent/base/text.hpp"
+#include "agent/config/missing.hpp"
+#include "agent/domain/labels.hpp"
+
+namespace deploy::adopt {
+
+namespace {
+
+class Examination {
+ public:
+  explicit Examination(Host host) : host_(host), agent_(host.configuration.agent) {}
+
+  Task<std::vector<Finding>> run() {
+    files();
+    memory();
+    const bool reached = co_await look("engine", &Examination::engine);
+    if (reached) {
+      co_await look("network", &Examination::shared_network);
+      co_await look("routing", &Examination::routing_network);
+      co_await look("nginx", &Examination::nginx);
+    }
+    co_return std::move(findings_);
+  }
+
+ private:
+  void good(std::string subject, std::string text) {
+    findings_.push_back({Finding::Level::good, std::move(subject), std::move(text)});
+  }
+  void note(std::string subject, std::string text) {
+    findings_.push_back({Finding::Level::note, std::move(subject), std::move(text)});
+  }
+  void problem(std::string subject, std::string text) {
+    findings_.push_back({Finding::Level::problem, std::move(subject), std::move(text)});
+  }
+
+  /// What a look throws is what it found. Returns whether it could look.
+  Task<bool> look(const char* subject, Task<void> (Examination::*at)()) {
+    std::string failure;
+    try {
+      co_await (this->*at)();
+      co_return true;
+    } catch (const Error& error) {
+      failure = error.message();
+    }
+    problem(subject, failure);
+    co_return false;
+  }
+
+  void files() {
+    const auto missing = config::missing_here(host_.configuration);
+    for (const auto& text : missing) problem("files", text);
+    if (missing.empty()) {
+      good("files", fmt::format("{} services, and every file and secret that they name is here",
+                                host_.configuration.services.size()));
+    }
+    std::error_code failure;
+    if (!std::filesystem::is_directory(agent_.nginx.upstreams, failure)) {
+      problem("files", fmt::format("there is no folder {}: make it, and let Nginx include its *.conf files",
+                                   agent_.nginx.upstreams.string()));
+    }
+    const auto space = std::filesystem::space(agent_.state, failure);
+    if (!failure) free_space(agent_.state.string(), space.available);
+  }
+
+  void free_space(const std::string& folder, std::uint64_t free) {
+    const auto keep = static_cast<std::uint64_t>(agent_.disk.keep_free_bytes);
+    const auto text = fmt::format("{} are free for {}", human_bytes(free), folder);
+    if (free >= keep) return good("disk", text);
+    problem("disk",
+            fmt::format("only {}, and disk.keep_free is {}: nothing is fetched, built or pulled; free some space", text,
+                        human_bytes(keep)));
+  }
+
+  void memory() {
+    const auto available = available_memory();
+    if (!available) return;
+    const auto text = fmt::format("{} are available", human_bytes(static_cast<std::uint64_t>(*available)));
+    if (*available >= agent_.memory.keep_free_bytes) return good("memory", text);
+    problem("memory", fmt::format("only {}, and memory.keep_free is {}: there is no room for two versions beside each "
+                                  "other; stop what is not needed, or use strategy: recreate",
+                                  text, human_bytes(static_cast<std::uint64_t>(agent_.memory.keep_free_bytes))));
+  }
+
+  Task<void> engine() {
+    const auto version = co_await host_.engine.version();
+    good("engine", fmt::format("Docker Engine {}, API {}", version.engine, version.api));
+    const auto space = co_await host_.engine.disk_space();
+    if (space) free_space(space->folder, space->free_bytes);
+  }
+
+  Task<void> shared_network() {
+    const auto network = co_await host_.engine.inspect_network(agent_.network);
+    if (!network) {
+      problem("network",
+              fmt::format("there is no Docker network \"{}\"; set `network` in agent.yaml to the network your "
+                          "containers share (`docker network ls` lists them; Compose puts its project's name "
+                          "in front)",
+                          agent_.network));
+      co_return;
+    }
+    good("network", fmt::format("{} has {} running containers", agent_.network, network->endpoints.size()));
+  }
+
+  Task<void> routing_network() {
+    const auto& name = agent_.routing.network;
+    const auto network = co_await host_.engine.inspect_network(name);
+    if (!network) {
+      note("routing", fmt::format("the network {} is not there yet: deployd makes it when it starts", name));
+    } else if (!network->labels.contains(domain::labels::instance)) {
+      problem("routing", fmt::format("the Docker network {} is not deployctl's; choose another name with "
+                                     "`routing.network` in agent.yaml",
+                                     name));
+    } else {
+      good("routing", fmt::format("{} has the subnet {}", name, fmt::join(network->subnets, ", ")));
+      co_await callers(*network);
+    }
+  }
+
+  /// Who shares the users' network and does not know the names that Nginx has on ours.
+  Task<void> callers(ports::Network routing) {
+    const auto shared = co_await host_.engine.inspect_network(agent_.network);
+    if (!shared) co_return;
+    std::vector<std::string> names;
+    for (const auto& endpoint : shared->endpoints) {
+      const bool knows = std::any_of(routing.endpoints.begin(), routing.endpoints.end(),
+                                     [&](const auto& other) { return other.network == endpoint.network; });
+      if (knows) continue;
+      const auto container = co_await host_.engine.inspect(endpoint.network);
+      if (container) names.push_back(container->name);
+    }
+    if (names.empty()) co_return;
+    std::sort(names.begin(), names.end());
+    note("routing",
+         fmt::format("these are on {} alone, and calls from them do not follow a rollout; connect those that call a "
+                     "service to {}, too: {}",
+                     agent_.network, agent_.routing.network, fmt::join(names, ", ")));
+  }
+
+  Task<void> nginx() {
+    const auto running = co_await host_.nginx.find();
+    const auto workers = co_await host_.nginx.workers(running);
+    const auto test = co_await host_.nginx.test(running.id, workers.master->title);
+    if (!test.passed) {
+      problem("nginx", fmt::format("nginx -t {} refuses the configuration; repair it: {}", host_.nginx.text(),
+                                   trim(test.output)));
+      co_return;
+    }
+    std::set<std::string> upstreams;
+    for (const auto& service : host_.configuration.services) {
+      if (!service.proxy.upstream.empty()) upstreams.insert(service.proxy.upstream);
+    }
+    const auto dump = proxy::read_dump(test.output, upstreams);
+    const auto version = co_await host_.nginx.version(running.id);
+    good("nginx", fmt::format("{} {} accepts its configuration", version.text, host_.nginx.text()));
+    const auto cost = proxy::idle_connections_cost(version, dump);
+    if (!cost.empty()) note("nginx", cost);
+    if (dump.complete && !dump.has_own_files) {
+      note("nginx", fmt::format("it has read no file of deployctl's yet; before the first rollout {}",
+                                host_.nginx.how_to_include(agent_.nginx.upstreams)));
+    }
+    for (const auto& upstream : dump.unnamed) {
+      note("nginx", fmt::format("nothing that it reads names the upstream {0}, so no request from outside gets there; "
+                                "write \"proxy_pass http://{0};\" into nginx.conf after the first rollout",
+                                upstream));
+    }
+  }
+
+  Host host_;
+  const config::AgentConfig& agent_;
+  std::vector<Finding> findings_;
+};
+
+}  // namespace
+
+std::string to_string(Finding::Level level) {
+  switch (level) {
+    case Finding::Level::good:
+      return "good";
+    case Finding::Level::note:
+      return "note";
+    case Finding::Level::problem:
+      return "problem";
+  }
+  return "";
+}
+
+Task<std::vector<Finding>> examine(Host host) {
+  Examination examination(host);
+  co_return co_await examination.run();
+}
+
+}  // namespace deploy::adopt

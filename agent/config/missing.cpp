@@ -1,0 +1,41 @@
+#include "agent/config/missing.hpp"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <utility>
+
+#include "agent/base/error.hpp"
+
+namespace deploy::config {
+
+std::vector<std::string> missing_here(const Configuration& configuration) {
+  std::vector<std::string> missing;
+  const auto note = [&missing](const auto& look) {
+    try {
+      look();
+    } catch (const Error& error) {
+      missing.push_back(error.message());
+    }
+  };
+  if (configuration.agent.webhook) {
+    for (const auto& secret : configuration.agent.webhook->secrets) {
+      if (secret.env.empty()) note([&secret] { load_secret(secret); });
+    }
+  }
+  for (const auto& service : configuration.services) {
+    note([&service] { resolve(service); });
+    if (!service.source.git) continue;
+    const auto& git = *service.source.git;
+    for (const auto& [key, file] :
+         {std::pair("ssh_key", git.ssh_key), std::pair("ssh_known_hosts", git.ssh_known_hosts)}) {
+      std::error_code problem;
+      if (file.empty() || std::filesystem::exists(file, problem)) continue;
+      missing.push_back(
+          fmt::format("service {}: there is no file {}: make it, or correct source.git.{}", service.name, file, key));
+    }
+  }
+  return missing;
+}
+
+}  // namespace deploy::config
