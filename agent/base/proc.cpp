@@ -1,5 +1,7 @@
 #include "agent/base/proc.hpp"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -45,6 +47,17 @@ std::vector<std::int64_t> children_of(const std::string& root, std::int64_t pid)
     children = std::move(again);
   }
   return children;
+}
+
+bool lists_children(const std::string& root, std::int64_t pid) {
+  std::error_code failure;
+  return std::filesystem::exists(folder_of(root, pid) + "/task/" + std::to_string(pid) + "/children", failure);
+}
+
+std::optional<uid_t> owner_of(const std::string& root, std::int64_t pid) {
+  struct stat status {};
+  if (::stat(folder_of(root, pid).c_str(), &status) != 0) return std::nullopt;
+  return status.st_uid;
 }
 
 /// What a program wrote over its arguments may end with more than one NUL.

@@ -119,6 +119,22 @@ class StoringSink final : public webhook::Sink {
   std::function<void()> on_stored_;
 };
 
+/// A container's settings with the services' names in its /etc/hosts; a name that the users set there is theirs. As
+/// part of the settings they are part of a revision: a service that others have to know anew gets a new one.
+rollout::Resolve with_hosts(std::vector<std::string> hosts) {
+  return [hosts = std::move(hosts)](const domain::Service& service) {
+    auto settings = config::resolve(service);
+    auto& known = settings.container.extra_hosts;
+    for (const auto& host : hosts) {
+      const auto name = host.substr(0, host.find(':') + 1);
+      const bool taken =
+          std::any_of(known.begin(), known.end(), [&](const auto& own) { return own.starts_with(name); });
+      if (!taken) known.push_back(host);
+    }
+    return settings;
+  };
+}
+
 }  // namespace
 
 /// What can be made before the engine has answered.
@@ -164,7 +180,8 @@ struct App::Parts {
                   }),
           traffic(parts.executor, proxy, parts.journal, *parts.services),
           effects(parts.executor, parts.engine, parts.mirror, traffic, parts.prober, parts.clock, parts.journal,
-                  parts.log, addresses.site, config::resolve, parts.configuration.agent.limits.builds),
+                  parts.log, addresses.site, with_hosts(addresses.service_hosts),
+                  parts.configuration.agent.limits.builds),
           runner(planner, effects, parts.journal, parts.clock, parts.configuration.agent.limits.retry),
           dispatcher(parts.executor, parts.journal, parts.releases, runner, parts.clock, *parts.services,
                      parts.configuration.agent.limits.rollouts,

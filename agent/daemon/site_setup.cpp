@@ -86,11 +86,12 @@ Task<SiteAddresses> prepare_site(ports::ContainerEngine& engine, store::Database
   nginx.on_host = agent.nginx.container.empty();
   nginx.address = nginx.on_host ? routing.bridge_address() : routing.nginx_address();
   nginx.subnet = subnet;
+  std::vector<std::string> service_hosts;
   for (const auto& service : configuration.services) {
     nginx.aliases.push_back(service.name);
-    if (nginx.on_host && service.proxy.port != 0) site.service_hosts.push_back(service.name + ":" + nginx.address);
+    if (nginx.on_host && service.proxy.port != 0) service_hosts.push_back(service.name + ":" + nginx.address);
   }
-  SiteAddresses addresses{std::move(site), routing, std::move(nginx)};
+  SiteAddresses addresses{std::move(site), routing, std::move(nginx), std::move(service_hosts)};
   co_return addresses;
 }
 

@@ -17,6 +17,8 @@ struct SiteAddresses {
   rollout::Site site;
   proxy::RoutingPlan routing;
   proxy::NginxSettings nginx;
+  /// "name:address" of each service, where Nginx runs on this host and so has no names on the routing network.
+  std::vector<std::string> service_hosts;
 };
 
 /// Chooses the routing subnet at the first start, clear of the host's routes and the engine's networks, and keeps it.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <filesystem>
 #include <vector>
 
 #include "agent/base/proc.hpp"
@@ -49,8 +48,7 @@ bool is_in(const std::string& process, const std::string& container_id) {
 std::optional<std::vector<ports::ProcessEntry>> processes_below(const std::string& proc_root, std::int64_t pid,
                                                                 const std::string& container_id) {
   const auto process = folder_of(proc_root, pid);
-  if (!is_in(process, container_id) || !std::filesystem::exists(process + "/task/" + std::to_string(pid) + "/children"))
-    return std::nullopt;
+  if (!is_in(process, container_id) || !proc::lists_children(proc_root, pid)) return std::nullopt;
   std::vector<ports::ProcessEntry> found{{pid, 0, ""}};
   for (std::size_t next = 0; next < found.size() && found.size() < processes_max; ++next) {
     const auto parent = found[next].pid;

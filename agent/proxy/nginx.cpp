@@ -64,8 +64,17 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
     // Not by what was read at an earlier change: the users may have named it again since then.
     std::erase_if(upstreams, [&](const auto& entry) { return facts_->dump.unnamed.contains(entry.first); });
   }
+  auto wanted = input(routes, upstreams);
+  for (const auto& service : blocked_services(wanted)) {
+    report.notes.push_back(
+        fmt::format("{} cannot be called by other services: gRPC needs a port of its own, and other services or "
+                    "servers of this Nginx "
+                    "have its `proxy.port`, too",
+                    service));
+  }
   const auto generation = generation_in(change.before);
-  if (generation && render(routes, *generation, upstreams) == change.before) {
+  wanted.generation = generation.value_or("");
+  if (generation && render_upstream_files(wanted) == change.before) {
     const auto start = clock_.steady_now();
     // What was proved once for all workers needs one answer only to be believed again.
     const bool proved = !remembered && facts_->proved == *generation;
@@ -79,7 +88,8 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
   }
   facts_->proved.clear();
   change.generation = next_generation(change.before, remembered);
-  change.wanted = render(routes, change.generation, upstreams);
+  wanted.generation = change.generation;
+  change.wanted = render_upstream_files(wanted);
   if (remembered) change.before = *remembered;
 
   std::exception_ptr failure;
@@ -159,11 +169,10 @@ void Nginx::note_unnamed(const Change& change, ports::SwitchReport* report) cons
   }
 }
 
-FileMap Nginx::render(const std::vector<ports::Route>& routes, const std::string& generation,
-                      const std::map<std::string, std::string>& upstreams) const {
+UpstreamFilesInput Nginx::input(const std::vector<ports::Route>& routes,
+                                const std::map<std::string, std::string>& upstreams) const {
   UpstreamFilesInput input;
   input.routes = routes;
-  input.generation = generation;
   input.marker_port = settings_.marker_port;
   input.routing_subnet = settings_.subnet;
   input.nginx_address = settings_.address;
@@ -176,7 +185,7 @@ FileMap Nginx::render(const std::vector<ports::Route>& routes, const std::string
     for (const auto& route : routes) input.address_ports.insert(route.settings.port);
   }
   input.present_upstreams = upstreams;
-  return render_upstream_files(input);
+  return input;
 }
 
 /// Greater than every generation before it, also after the clock went back.
@@ -226,11 +235,11 @@ Task<void> Nginx::make(Change* change, ports::SwitchReport* report) {
     note_unnamed(*change, report);
     co_return;
   }
-  const auto emergency = co_await place_.last_emergency(change->nginx.id);
+  const auto reason = co_await place_.why_not_loaded(change->nginx.id);
   throw Error(ErrorKind::timed_out,
               fmt::format("Nginx {} was told to reload and did not prove the new configuration within {:g} s: {}{}",
                           place_.text(), static_cast<double>(settings_.proof_deadline.count()) / 1000.0, proof.seen,
-                          emergency.empty() ? "" : "; the newest emergency in its log: " + emergency));
+                          reason.empty() ? "" : "; " + reason));
 }
 
 Task<Nginx::Proof> Nginx::reload_and_prove(RunningNginx nginx, std::optional<std::string> generation,

@@ -86,8 +86,8 @@ class Nginx final : public ports::UpstreamProxy {
 
   Task<bool> learn(RunningNginx nginx, std::string master_title);
   ConfigDump read(std::string_view dump) const;
-  FileMap render(const std::vector<ports::Route>& routes, const std::string& generation,
-                 const std::map<std::string, std::string>& upstreams) const;
+  UpstreamFilesInput input(const std::vector<ports::Route>& routes,
+                           const std::map<std::string, std::string>& upstreams) const;
   std::string next_generation(const FileMap& files, const std::optional<FileMap>& remembered) const;
   Task<bool> confirmed(std::string generation, int answers_wanted);
   Task<void> make(Change* change, ports::SwitchReport* report);

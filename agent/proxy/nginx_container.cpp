@@ -103,11 +103,11 @@ Task<Workers> NginxContainer::workers(RunningNginx nginx) {
   co_return workers;
 }
 
-Task<std::string> NginxContainer::last_emergency(std::string id) {
+Task<std::string> NginxContainer::why_not_loaded(std::string id) {
   const auto lines = co_await engine_.log_tail(id, log_lines);
   const auto found = std::find_if(lines.rbegin(), lines.rend(),
                                   [](const auto& line) { return line.find("[emerg]") != std::string::npos; });
-  co_return found == lines.rend() ? std::string() : *found;
+  co_return found == lines.rend() ? std::string() : "the newest emergency in its log: " + *found;
 }
 
 }  // namespace deploy::proxy

@@ -25,7 +25,8 @@ class NginxContainer final : public NginxPlace {
   Task<NginxVersion> version(std::string id) override;
   Task<void> reload(RunningNginx nginx) override;
   Task<Workers> workers(RunningNginx nginx) override;
-  Task<std::string> last_emergency(std::string id) override;
+  /// The newest line of its log in which Nginx says why it cannot go on.
+  Task<std::string> why_not_loaded(std::string id) override;
 
  private:
   ports::ContainerEngine& engine_;

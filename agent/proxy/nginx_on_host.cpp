@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <unistd.h>
+
 #include <cerrno>
 #include <charconv>
 #include <csignal>
@@ -17,6 +19,7 @@ namespace {
 
 constexpr std::chrono::milliseconds run_deadline{30000};
 constexpr std::size_t dump_bytes_max = 16 << 20;
+constexpr auto nonlocal_bind = "/sys/net/ipv4/ip_nonlocal_bind";
 constexpr std::string_view master_title_start = "nginx: master process";
 
 /// nullopt where the file holds no process id.
@@ -37,15 +40,28 @@ std::string NginxOnHost::how_to_include(const std::filesystem::path& folder) con
 Task<RunningNginx> NginxOnHost::find() {
   const auto text = proc::read_file(pid_file_);
   if (!text) {
-    throw Error(ErrorKind::not_found, fmt::format("Nginx on this host has no pid file {}; start it, or set "
-                                                  "proxy.nginx.pid in agent.yaml to the file that its \"pid\" names",
-                                                  pid_file_.string()));
+    throw Error(ErrorKind::unreachable, fmt::format("Nginx on this host has no pid file {}; start it, or set "
+                                                    "proxy.nginx.pid in agent.yaml to the file that its \"pid\" names",
+                                                    pid_file_.string()));
   }
   const auto pid = pid_in(*text);
   if (!pid || !proc::title_of(proc_, *pid).starts_with(master_title_start)) {
     throw Error(ErrorKind::unreachable, fmt::format("Nginx on this host does not run: its pid file {} names no Nginx; "
                                                     "start it with: systemctl start nginx",
                                                     pid_file_.string()));
+  }
+  if (proc::owner_of(proc_, *pid) != ::geteuid()) {
+    throw Error(ErrorKind::invalid,
+                fmt::format("the process {} that {} names is not the agent's user's; Nginx's master "
+                            "process must run as root",
+                            *pid, pid_file_.string()));
+  }
+  // Nginx starts before Docker makes the network that it listens on, and must not wait for it.
+  if (trim(proc::read_file(proc_ + nonlocal_bind).value_or("")) != "1") {
+    throw Error(ErrorKind::invalid,
+                "Nginx on this host has to listen on the routing network before Docker makes it: write "
+                "\"net.ipv4.ip_nonlocal_bind = 1\" into /etc/sysctl.d/60-deployctl.conf and run: "
+                "sysctl --system");
   }
   RunningNginx nginx{"", *pid, {}};
   co_return nginx;
@@ -82,7 +98,8 @@ Task<NginxPlace::Test> NginxOnHost::test(std::string, std::string master_title) 
   const auto paths = path_arguments(master_title);
   argv.insert(argv.end(), paths.begin(), paths.end());
   auto result = co_await run(std::move(argv));
-  Test test{result.exit_code == 0, result.error_output + result.output};
+  const bool passed = result.exit_code == 0;
+  Test test{passed, passed ? std::move(result.output) : std::move(result.error_output)};
   co_return test;
 }
 
@@ -94,22 +111,31 @@ Task<NginxVersion> NginxOnHost::version(std::string) {
 
 Task<void> NginxOnHost::reload(RunningNginx nginx) {
   if (::kill(static_cast<pid_t>(nginx.pid), SIGHUP) == 0) co_return;
-  throw Error(ErrorKind::failed, fmt::format("cannot tell Nginx on this host (process {}) to reload: {}", nginx.pid,
-                                             std::generic_category().message(errno)));
+  throw Error(errno == ESRCH ? ErrorKind::unreachable : ErrorKind::failed,
+              fmt::format("cannot tell Nginx on this host (process {}) to reload: {}", nginx.pid,
+                          std::generic_category().message(errno)));
 }
 
 Task<Workers> NginxOnHost::workers(RunningNginx nginx) {
+  if (!proc::lists_children(proc_, nginx.pid)) {
+    throw Error(ErrorKind::unreachable,
+                fmt::format("the workers of Nginx on this host (process {}) cannot be listed: it has "
+                            "ended, or the kernel has no /proc/PID/task/TID/children",
+                            nginx.pid));
+  }
   std::vector<ports::ProcessEntry> processes{{nginx.pid, 0, proc::title_of(proc_, nginx.pid)}};
   for (const auto child : proc::children_of(proc_, nginx.pid)) {
     processes.push_back({child, nginx.pid, proc::title_of(proc_, child)});
   }
   auto workers = workers_of(processes, nginx.pid);
   if (!workers.master) {
-    throw Error(ErrorKind::invalid, fmt::format("Nginx on this host has ended (process {})", nginx.pid));
+    throw Error(ErrorKind::unreachable, fmt::format("Nginx on this host has ended (process {})", nginx.pid));
   }
   co_return workers;
 }
 
-Task<std::string> NginxOnHost::last_emergency(std::string) { co_return ""; }
+Task<std::string> NginxOnHost::why_not_loaded(std::string) {
+  co_return "its error log says why; most often another program has one of the ports";
+}
 
 }  // namespace deploy::proxy

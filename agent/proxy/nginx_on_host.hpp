@@ -12,7 +12,8 @@ namespace deploy::proxy {
 /// The runner must outlive it. Needs the host's own process namespace, and the right to signal Nginx's master.
 class NginxOnHost final : public NginxPlace {
  public:
-  /// `pid_file`: that of Nginx's directive `pid`. `proc`: "/proc".
+  /// `pid_file`: that of Nginx's directive `pid`. `proc`: "/proc". What find() returns was proved to be Nginx's master,
+  /// of the user that we are, because the files that its title names are read as that user.
   NginxOnHost(ports::ProcessRunner& runner, std::filesystem::path pid_file, std::string proc = "/proc")
       : runner_(runner), pid_file_(std::move(pid_file)), proc_(std::move(proc)) {}
 
@@ -27,8 +28,7 @@ class NginxOnHost final : public NginxPlace {
   Task<NginxVersion> version(std::string id) override;
   Task<void> reload(RunningNginx nginx) override;
   Task<Workers> workers(RunningNginx nginx) override;
-  /// Always empty: it is in the error log, wherever that is.
-  Task<std::string> last_emergency(std::string id) override;
+  Task<std::string> why_not_loaded(std::string id) override;
 
  private:
   Task<ports::ProcessResult> run(std::vector<std::string> argv);

@@ -60,8 +60,8 @@ class NginxPlace {
   /// Throws Error(invalid) where the process is not Nginx's master.
   virtual Task<Workers> workers(RunningNginx nginx) = 0;
 
-  /// The newest line with which Nginx said why it cannot go on; empty where it is not known.
-  virtual Task<std::string> last_emergency(std::string id) = 0;
+  /// For messages: why it did not load its configuration, or who knows; empty where nobody does.
+  virtual Task<std::string> why_not_loaded(std::string id) = 0;
 };
 
 /// The arguments of a master's title that say which configuration it reads: -c, -p, with their values.

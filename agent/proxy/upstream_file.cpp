@@ -144,13 +144,6 @@ std::string port_servers(const UpstreamFilesInput& input, std::uint16_t port,
   for (const auto* route : routes) {
     const bool alone = routes.size() == 1 && !shared;
     const bool grpc = route->settings.grpc;
-    if (grpc && !alone) {
-      throw Error(
-          ErrorKind::invalid,
-          fmt::format("service {} is called with gRPC on port {}, which servers of this Nginx or other services "
-                      "have, too; give it a port of its own",
-                      route->service, port));
-    }
     text += fmt::format("\n# Calls to {}://{}:{} from other services.\n", grpc ? "grpc" : "http", route->service, port);
     const std::string upstream = "deployctl." + route->service;
     text += internal_upstream(upstream, route->targets);
@@ -180,8 +173,10 @@ server {{
 
 std::string internal_text(const UpstreamFilesInput& input) {
   std::map<std::uint16_t, std::vector<const ports::Route*>> by_port;
+  const auto blocked = blocked_services(input);
   for (const auto& route : input.routes) {
-    if (route.settings.port != 0) by_port[route.settings.port].push_back(&route);
+    const bool passed = std::find(blocked.begin(), blocked.end(), route.service) == blocked.end();
+    if (route.settings.port != 0 && passed) by_port[route.settings.port].push_back(&route);
   }
   std::string text(file_header);
   text += "# Calls between services, and the proof that this file is loaded.\n";
@@ -199,7 +194,7 @@ map $http_upgrade $deployctl_connection {
   for (const auto& [port, routes] : by_port) {
     text += port_servers(input, port, routes);
     const bool users = input.wildcard_ports.contains(port) || input.address_ports.contains(port);
-    if (!users && port != input.marker_port) helper += fmt::format("    listen {};\n", port);
+    if (!input.on_host && !users && port != input.marker_port) helper += fmt::format("    listen {};\n", port);
   }
   if (!helper.empty()) {
     text += "\n# Lets Nginx start where it is not connected to the routing network, and answers nobody.\nserver {\n" +
@@ -209,6 +204,17 @@ map $http_upgrade $deployctl_connection {
 }
 
 }  // namespace
+
+std::vector<std::string> blocked_services(const UpstreamFilesInput& input) {
+  std::vector<std::string> blocked;
+  for (const auto& route : input.routes) {
+    const auto port = route.settings.port;
+    const auto sharing = std::count_if(input.routes.begin(), input.routes.end(),
+                                       [&](const auto& other) { return other.settings.port == port; });
+    if (route.settings.grpc && (sharing > 1 || input.wildcard_ports.contains(port))) blocked.push_back(route.service);
+  }
+  return blocked;
+}
 
 FileMap render_upstream_files(const UpstreamFilesInput& input) {
   check(input.routes);

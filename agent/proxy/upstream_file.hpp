@@ -41,7 +41,8 @@ struct UpstreamFilesInput {
   std::set<std::uint16_t> wildcard_ports;
   /// Ports on which they listen on single addresses only.
   std::set<std::uint16_t> address_ports;
-  /// Nginx runs on this host: the marker listens on 127.0.0.1 alone.
+  /// Nginx runs on this host: the marker listens on 127.0.0.1 alone, and Nginx may listen on an address that is not
+  /// there yet, so it needs no helper and takes no port of the host's own addresses.
   bool on_host = false;
   /// Nginx has the directive `http2` (since 1.25.1); before, it is a parameter of `listen`.
   bool http2_directive = true;
@@ -57,9 +58,14 @@ struct UpstreamFilesInput {
 /// that passes on a foreign Host needs the service to have a port of its own); where the users' servers have that port,
 /// it goes to those servers. What the users set in http {} and what has no "off", such as limit_req, holds here, too.
 ///
+/// A service that is called with gRPC has no server where others have its port, see blocked_services().
+///
 /// Throws Error(invalid) where a name, a parameter or a directive cannot stand in an Nginx file, or where two routes
 /// have one upstream or service name.
 FileMap render_upstream_files(const UpstreamFilesInput& input);
+
+/// Services whose calls cannot be passed on: HTTP/2 without TLS needs a port that nobody else has.
+std::vector<std::string> blocked_services(const UpstreamFilesInput& input);
 
 /// The upstreams for traffic from outside that files of ours have, with the service that each file says it belongs to.
 std::map<std::string, std::string> upstreams_in(const FileMap& files);

@@ -23,9 +23,10 @@ FileMap UpstreamFolder::own_files() const {
   if (error) {
     throw Error(
         ErrorKind::not_found,
-        fmt::format("cannot read the upstream folder {}: {}; create it, mount it into Nginx's container and include "
-                    "its *.conf files inside http {{}}",
-                    path_.string(), error.message()));
+        fmt::format(
+            "cannot read the upstream folder {}: {}; create it, mount it into the container that Nginx runs in, if "
+            "it runs in one, and include its *.conf files inside http {{}}",
+            path_.string(), error.message()));
   }
   FileMap files;
   for (const auto& entry : entries) {

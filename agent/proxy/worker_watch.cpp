@@ -10,8 +10,9 @@ Workers workers_of(const std::vector<ports::ProcessEntry>& processes, std::int64
   constexpr std::string_view worker_title = "nginx: worker process";
   Workers workers;
   for (const auto& process : processes) {
-    // The parent may be a small init that passes signals on (docker run --init).
-    const bool first = process.pid == init || process.parent == init;
+    // The parent may be a small init that passes signals on (docker run --init). A worker that was just forked has its
+    // master's title for a moment.
+    const bool first = process.pid == init || (process.parent == init && !workers.master);
     if (first && std::string_view(process.title).starts_with(master_title)) workers.master = process;
   }
   if (!workers.master) return workers;

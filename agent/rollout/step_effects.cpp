@@ -158,8 +158,6 @@ Task<Outcome> StepEffects::create(Work& work, domain::Step step) {
   ports::ContainerSpec spec;
   spec.image = work.revision->image;
   spec.settings = resolve_(work.service).container;
-  auto& hosts = spec.settings.extra_hosts;
-  hosts.insert(hosts.end(), site_.service_hosts.begin(), site_.service_hosts.end());
   spec.network.network = site_.network;
   spec.network.aliases = {work.revision->name};
   std::vector<domain::Target> created;

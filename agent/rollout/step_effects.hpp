@@ -61,8 +61,6 @@ struct Site {
   std::int64_t keep_free_bytes = 0;
   MemoryRule memory;
   int workers_leaving = 32;  // beyond so many workers of Nginx that are shutting down, a switch waits
-  /// "name:address" of each service, where Nginx runs on this host and so has no names on the routing network.
-  std::vector<std::string> service_hosts{};
 };
 
 /// What came of an effect that worked. `record` runs in the transaction that writes the step's success.

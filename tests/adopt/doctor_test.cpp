@@ -38,7 +38,7 @@ class ToldNginx final : public proxy::NginxPlace {
     workers.master = ports::ProcessEntry{100, 1, "nginx: master process nginx"};
     co_return workers;
   }
-  Task<std::string> last_emergency(std::string) override { co_return ""; }
+  Task<std::string> why_not_loaded(std::string) override { co_return ""; }
 
   bool missing = false;
   std::string number = "1.30.0";

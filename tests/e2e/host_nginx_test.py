@@ -1,8 +1,11 @@
 """An Nginx that runs on the host and not in a container: rollouts from outside and between services, and no request fails."""
 
+import json
 import pathlib
+import subprocess
 import sys
 import unittest
+import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
@@ -10,7 +13,7 @@ from harness.backend import SERVICE  # noqa: E402
 from harness.load import OutsideLoad  # noqa: E402
 from harness.nginx import HostNginx  # noqa: E402
 from harness.repos import release  # noqa: E402
-from harness.scene import HOST, Scene  # noqa: E402
+from harness.scene import HOST, ROUTING, Scene  # noqa: E402
 
 LLM = {
     "service": "llm",
@@ -42,6 +45,26 @@ class OnHost(unittest.TestCase):
         self.assertEqual(report["failed"], 0, report)
         self.assertGreater(report["requests"], 500, report)
         self.assertIn("v3", scene.get("/api/info"))
+        self.starts_before_docker(scene)
+
+    def starts_before_docker(self, scene):
+        """As after a reboot: Nginx comes first, and Docker makes the network that it listens on later."""
+        bridge, address = self.routing_bridge(scene)
+        scene.nginx.stop()
+        subprocess.run(["ip", "address", "del", address, "dev", bridge], check=True)
+        scene.nginx.run()
+        subprocess.run(["ip", "address", "add", address, "dev", bridge], check=True)
+        question = urllib.request.Request(f"http://{scene.nginx.address}/api/ask", b'{"question": "why"}')
+        with urllib.request.urlopen(question, timeout=10) as answer:
+            self.assertIn('"llm":"v3"', answer.read().decode())
+
+    def routing_bridge(self, scene):
+        """Its name, and the host's address on it as ip(8) takes it."""
+        network = scene.engine.call("GET", f"/networks/{ROUTING}")
+        shown = json.loads(subprocess.run(["ip", "-json", "-4", "address"], check=True, capture_output=True).stdout)
+        bridge = f"br-{network['Id'][:12]}"
+        own, = (entry["addr_info"][0] for entry in shown if entry["ifname"] == bridge)
+        return bridge, f"{own['local']}/{own['prefixlen']}"
 
     def test_an_nginx_that_is_not_there_is_said(self):
         scene = Scene(services={"backend": SERVICE}, nginx=HostNginx)

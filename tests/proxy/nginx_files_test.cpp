@@ -103,8 +103,8 @@ TEST_CASE("what the files route to is known without a database") {
   const auto error = tests::error_of(routed);
   CHECK(error.kind() == ErrorKind::not_found);
   CHECK(error.message() == "cannot read the upstream folder " + world.folder.path().string() +
-                               ": No such file or directory; create it, mount it into Nginx's container and include "
-                               "its *.conf files inside http {}");
+                               ": No such file or directory; create it, mount it into the container that Nginx runs "
+                               "in, if it runs in one, and include its *.conf files inside http {}");
 }
 
 TEST_CASE("a port of the users' servers is known from their configuration") {

@@ -1,5 +1,7 @@
 #include "agent/proxy/nginx_on_host.hpp"
 
+#include <unistd.h>
+
 #include <catch2/catch_test_macros.hpp>
 #include <fstream>
 
@@ -28,6 +30,11 @@ struct Host {
   OneAnswer runner;
   NginxOnHost nginx{runner, folder / "nginx.pid", (folder / "proc").string()};
 
+  Host() { nonlocal_bind("1\n"); }
+  void nonlocal_bind(const std::string& text) const {
+    std::filesystem::create_directories(folder / "proc" / "sys/net/ipv4");
+    std::ofstream(folder / "proc" / "sys/net/ipv4/ip_nonlocal_bind") << text;
+  }
   void pid_file(const std::string& text) const { std::ofstream(folder / "nginx.pid") << text; }
   void process(int pid, const std::string& title, const std::string& children = "") const {
     const auto self = folder / "proc" / std::to_string(pid);
@@ -43,7 +50,8 @@ struct Host {
 TEST_CASE("an Nginx of the host is found by its pid file, and its workers by their parent") {
   Host host;
   host.pid_file("100\n");
-  host.process(100, "nginx: master process /usr/sbin/nginx -c /etc/nginx/other.conf", "101 102 103");
+  host.process(100, "nginx: master process /usr/sbin/nginx -c /etc/nginx/other.conf", "99 101 102 103");
+  host.process(99, "nginx: master process /usr/sbin/nginx");  // a worker that was just forked
   host.process(101, "nginx: worker process");
   host.process(102, "nginx: worker process is shutting down");
   host.process(103, "nginx: cache manager process");
@@ -63,9 +71,11 @@ TEST_CASE("an Nginx of the host is tested with the paths that it was started wit
   const auto test = tests::run(host.nginx.test("", "nginx: master process nginx -c /etc/nginx/other.conf"));
   CHECK(host.runner.asked == std::vector<std::string>{"nginx", "-T", "-q", "-c", "/etc/nginx/other.conf"});
   CHECK(test.passed);
-  CHECK(test.output == "nginx: [warn] something\n# configuration file /etc/nginx/nginx.conf:\n");
+  CHECK(test.output == "# configuration file /etc/nginx/nginx.conf:\n");
   host.runner.answer = {1, "", "nginx: [emerg] unknown directive\n"};
-  CHECK_FALSE(tests::run(host.nginx.test("", "nginx: master process nginx")).passed);
+  const auto refused = tests::run(host.nginx.test("", "nginx: master process nginx"));
+  CHECK_FALSE(refused.passed);
+  CHECK(refused.output == "nginx: [emerg] unknown directive\n");
   host.runner.answer = {0, "", "nginx version: nginx/1.22.1\n"};
   CHECK(tests::run(host.nginx.version("")).text == "nginx/1.22.1");
   CHECK(host.runner.asked == std::vector<std::string>{"nginx", "-v"});
@@ -75,7 +85,7 @@ TEST_CASE("an Nginx of the host that is missing, does not run or cannot be teste
   Host host;
   const auto file = (host.folder / "nginx.pid").string();
   const auto refusal = [&] { return tests::error_of([&] { tests::run(host.nginx.find()); }); };
-  CHECK(refusal().kind() == ErrorKind::not_found);
+  CHECK(refusal().kind() == ErrorKind::unreachable);
   CHECK(refusal().message() ==
         "Nginx on this host has no pid file " + file +
             "; start it, or set proxy.nginx.pid in agent.yaml to the file that its \"pid\" names");
@@ -91,9 +101,23 @@ TEST_CASE("an Nginx of the host that is missing, does not run or cannot be teste
   host.process(100, "/usr/bin/sshd");  // the number was given to another process
   CHECK(refusal().message() == ended);
   CHECK_FALSE(tests::run(host.nginx.find_running()));
-  CHECK(tests::error_of([&] {
-          tests::run(host.nginx.workers({"", 100, {}}));
-        }).message() == "Nginx on this host has ended (process 100)");
+  const auto workers = [&](std::int64_t pid) {
+    return tests::error_of([&] { tests::run(host.nginx.workers({"", pid, {}})); }).message();
+  };
+  CHECK(workers(100) == "Nginx on this host has ended (process 100)");
+  CHECK(workers(101) ==
+        "the workers of Nginx on this host (process 101) cannot be listed: it has ended, or the kernel has no "
+        "/proc/PID/task/TID/children");
+
+  host.process(100, "nginx: master process nginx");
+  host.nonlocal_bind("0\n");
+  CHECK(refusal().message() ==
+        "Nginx on this host has to listen on the routing network before Docker makes it: write "
+        "\"net.ipv4.ip_nonlocal_bind = 1\" into /etc/sysctl.d/60-deployctl.conf and run: sysctl --system");
+  host.nonlocal_bind("1\n");
+  REQUIRE(::chown((host.folder / "proc" / "100").c_str(), 65534, 65534) == 0);
+  CHECK(refusal().message() ==
+        "the process 100 that " + file + " names is not the agent's user's; Nginx's master process must run as root");
 
   host.runner.missing = true;
   CHECK(tests::error_of([&] { tests::run(host.nginx.test("", "")); }).message() ==

@@ -175,25 +175,29 @@ TEST_CASE("the internal file of a service that is called with gRPC") {
   CHECK(count(earlier, "http2") == 1);
 }
 
-TEST_CASE("a port for gRPC is shared with nobody") {
+TEST_CASE("a service that is called with gRPC has no server on a port that others have, and theirs stay") {
+  using Names = std::vector<std::string>;
   auto shared = input({route("greeter", "", 50051, {})});
   shared.routes[0].settings.grpc = true;
-  const std::string message =
-      "service greeter is called with gRPC on port 50051, which servers of this Nginx or other services have, too; "
-      "give "
-      "it a port of its own";
+  CHECK(blocked_services(shared).empty());
   shared.wildcard_ports = {50051};
-  CHECK(tests::error_of([&] { render_upstream_files(shared); }).message() == message);
+  CHECK(blocked_services(shared) == Names{"greeter"});
+  CHECK(render_upstream_files(shared).at("deployctl.conf").find("greeter") == std::string::npos);
   shared.wildcard_ports = {};
   shared.routes.push_back(route("llm", "", 50051, {}));
-  CHECK(tests::error_of([&] { render_upstream_files(shared); }).message() == message);
+  CHECK(blocked_services(shared) == Names{"greeter"});
+  const auto text = render_upstream_files(shared).at("deployctl.conf");
+  CHECK(text.find("greeter") == std::string::npos);
+  CHECK(count(text, "listen 10.213.176.2:50051 default_server;\n    server_name llm;") == 1);
 }
 
 TEST_CASE("an Nginx on this host answers what it has loaded to this host alone") {
-  auto on_host = input({});
+  auto on_host = input({route("llm", "", 8000, {})});
   on_host.on_host = true;
   const auto text = render_upstream_files(on_host).at("deployctl.conf");
   CHECK(count(text, "    listen 127.0.0.1:19010;\n    access_log off;\n    allow 127.0.0.1;\n    deny all;\n") == 1);
+  CHECK(count(text, "listen ") == 2);  // and takes no port of the host's own addresses
+  CHECK(count(text, "listen 10.213.176.2:8000 default_server;") == 1);
 }
 
 TEST_CASE("a port is listened on once for every address, and never where the users listen on it") {

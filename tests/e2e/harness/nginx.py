@@ -113,6 +113,10 @@ class HostNginx:
 
     def start(self):
         self._unpack()
+        subprocess.run(["sysctl", "--quiet", "--write", "net.ipv4.ip_nonlocal_bind=1"], check=True)
+        self.run()
+
+    def run(self):
         subprocess.run([self.programs / "nginx"], check=True)
         until(self.listening, "Nginx to listen")
 
@@ -136,6 +140,6 @@ class HostNginx:
         until(lambda: not self.pid_file.exists(), "Nginx to end")
 
     def close(self):
-        if self.pid_file.exists():
+        if self.listening():
             self.stop()
         os.environ["PATH"] = os.environ["PATH"].removeprefix(f"{self.programs}:")
