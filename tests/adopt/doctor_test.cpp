@@ -82,7 +82,7 @@ struct Practice {
     spec.name = name;
     spec.image = engine.add_image(name + ":1");
     spec.network.network = networks.front();
-    const auto id = tests::run(engine.create(spec));
+    auto id = tests::run(engine.create(spec));
     for (std::size_t i = 1; i < networks.size(); ++i) tests::run(engine.connect(id, {networks[i], "", {}}));
     tests::run(engine.start(id));
     return id;
