@@ -119,6 +119,14 @@ class StoringSink final : public webhook::Sink {
   std::function<void()> on_stored_;
 };
 
+/// For those who read deployd's log and do not wait for deployctl's answers.
+void log_end(const domain::Event& event) {
+  if (event.kind != "rollout.ended") return;
+  const bool well = event.text.starts_with("succeeded") || event.text.starts_with("unchanged");
+  spdlog::log(well ? spdlog::level::info : spdlog::level::warn, "rollout {} of {} {}; see: deployctl show {}",
+              event.rollout.value, event.service, event.text, event.rollout.value);
+}
+
 /// A container's settings with the services' names in its /etc/hosts; a name that the users set there is theirs. As
 /// part of the settings they are part of a revision: a service that others have to know anew gets a new one.
 rollout::Resolve with_hosts(std::vector<std::string> hosts) {
@@ -149,7 +157,11 @@ struct App::Parts {
         state(made_private(configuration.agent.state)),
         database(state / "state.db"),
         changed(executor),
-        events(database, [this] { changed.notify_all(); }),
+        events(database,
+               [this](const domain::Event& event) {
+                 log_end(event);
+                 changed.notify_all();
+               }),
         log(state / "logs", [this] { changed.notify_all(); }),
         journal(database, events, clock),
         jobs(database),

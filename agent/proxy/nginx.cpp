@@ -40,9 +40,19 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
   folder_.discard_unfinished();
   ports::SwitchReport report;
   Change change;
-  change.nginx = co_await place_.find();
-  const auto workers = co_await await_master(change.nginx);
-  change.master_title = workers.master->title;
+  std::exception_ptr down;
+  try {
+    change.nginx = co_await place_.find();
+    const auto workers = co_await await_master(change.nginx);
+    change.master_title = workers.master->title;
+  } catch (const Error&) {
+    down = std::current_exception();
+  }
+  if (down) {
+    write_missing(routes);
+    std::rethrow_exception(down);
+  }
+  stopgaps_.clear();
   std::set<std::string> aliases(settings_.aliases.begin(), settings_.aliases.end());
   for (const auto& route : routes) {
     if (route.settings.port != 0) aliases.insert(route.service);
@@ -118,6 +128,23 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
   co_return report;
 }
 
+/// Somebody removed upstream files, and an Nginx whose configuration names an upstream that is not there does not
+/// start. So what is missing is written while it is down; it proves them later. Our file with ports to listen on is not
+/// written blindly.
+void Nginx::write_missing(const std::vector<ports::Route>& routes) {
+  if (folder_.remembered()) return;
+  const auto present = folder_.own_files();
+  UpstreamFilesInput wanted;
+  wanted.routes = routes;
+  auto files = present;
+  for (auto& [name, text] : render_upstream_files(wanted)) {
+    if (name == internal_file || (present.contains(name) && !stopgaps_.contains(name))) continue;
+    stopgaps_.insert(name);
+    files[name] = std::move(text);
+  }
+  if (files != present) folder_.replace(files);
+}
+
 /// A container that has just been started may not have come as far as Nginx.
 Task<Workers> Nginx::await_master(RunningNginx nginx) {
   const auto start = clock_.steady_now();
@@ -125,7 +152,8 @@ Task<Workers> Nginx::await_master(RunningNginx nginx) {
     try {
       co_return co_await watch(nginx);
     } catch (const Error& error) {
-      if (error.kind() != ErrorKind::invalid || since(start) >= boot_limit) throw;
+      const bool boots = error.kind() == ErrorKind::invalid || error.kind() == ErrorKind::unreachable;
+      if (!boots || since(start) >= boot_limit) throw;
     }
     co_await clock_.sleep_for(slow_poll_interval);
   }

@@ -28,11 +28,12 @@ Task<RunningNginx> NginxContainer::find() {
                                                   name_));
   }
   if (container->state != "running") {
+    const auto reason = co_await why_not_loaded(container->id);
     throw Error(ErrorKind::unreachable,
                 fmt::format("the Nginx container {} is {}, not running; start it with: docker start {}; if it ends "
-                            "again, docker logs {} "
-                            "says why",
-                            name_, container->state.empty() ? "in an unknown state" : container->state, name_, name_));
+                            "again, docker logs {} says why{}",
+                            name_, container->state.empty() ? "in an unknown state" : container->state, name_, name_,
+                            reason.empty() ? "" : "; " + reason));
   }
   RunningNginx nginx{container->id, container->pid, container->networks};
   co_return nginx;
@@ -94,11 +95,16 @@ Task<Workers> NginxContainer::workers(RunningNginx nginx) {
   if (!workers.master) {
     const auto init =
         std::find_if(processes.begin(), processes.end(), [&](const auto& process) { return process.pid == nginx.pid; });
+    if (init == processes.end() || init->title.starts_with("nginx")) {  // on its way up, or down
+      const auto reason = co_await why_not_loaded(nginx.id);
+      throw Error(ErrorKind::unreachable, fmt::format("Nginx in container {} does not start; docker logs {} says why{}",
+                                                      name_, name_, reason.empty() ? "" : "; " + reason));
+    }
     throw Error(
         ErrorKind::invalid,
         fmt::format("the first process of container {} is \"{}\" and not Nginx's master process, so it cannot be told "
                     "to reload; run Nginx as the container's own command (nginx -g \"daemon off;\")",
-                    name_, init == processes.end() ? "unknown" : init->title));
+                    name_, init->title));
   }
   co_return workers;
 }

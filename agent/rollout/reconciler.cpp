@@ -186,8 +186,11 @@ Task<bool> Reconciler::runs(domain::Target target, std::optional<domain::Service
   if (journal_.targets.get(target.id).state != domain::TargetState::live) co_return false;  // replaced meanwhile
   unsettled_ = true;
   if (!container) {
+    const auto same = target.revision
+                          ? "rollback " + target.service + " --to " + journal_.revisions.get(*target.revision).name
+                          : "rollout " + target.service;
     found_.push_back("the container " + target.container_name +
-                     " was removed by hand; make a new one with: deployctl rollout " + target.service);
+                     " was removed by hand; make a new one with: deployctl " + same);
     co_return false;
   }
   const bool stopped = container->state == "exited" || container->state == "created";

@@ -24,7 +24,7 @@ void EventLog::append(const domain::Event& event) {
   database_.execute(
       "INSERT INTO events (time, release_id, rollout, service, kind, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6)", event.time,
       event.release, event.rollout, event.service, event.kind, event.text);
-  on_append_();
+  on_append_(event);
 }
 
 std::vector<domain::Event> EventLog::after(std::int64_t seq, domain::ReleaseId release, int limit) {

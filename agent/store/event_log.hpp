@@ -12,8 +12,9 @@ namespace deploy::store {
 
 class EventLog {
  public:
-  /// `on_append` is called after each append, still inside the caller's transaction: it may only wake somebody up.
-  EventLog(Database& database, std::function<void()> on_append)
+  /// `on_append` is called after each append, still inside the caller's transaction: it may only wake somebody up, or
+  /// write a log.
+  EventLog(Database& database, std::function<void(const domain::Event& event)> on_append)
       : database_(database), on_append_(std::move(on_append)) {}
 
   void append(const domain::Event& event);
@@ -25,7 +26,7 @@ class EventLog {
 
  private:
   Database& database_;
-  std::function<void()> on_append_;
+  std::function<void(const domain::Event& event)> on_append_;
 };
 
 }  // namespace deploy::store

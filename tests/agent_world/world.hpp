@@ -100,7 +100,7 @@ struct Agent {
   Agent(World& of, Ports through)
       : world(of),
         database(of.folder / "state.db"),
-        events(database, [] {}),
+        events(database, [](const domain::Event&) {}),
         log(of.folder / "logs", [] {}),
         journal(database, events, of.clock),
         jobs(database),

@@ -181,7 +181,8 @@ TEST_CASE("a container that is missing, stopped or not Nginx is refused with wha
     CHECK(error.kind() == ErrorKind::unreachable);
     CHECK(error.message() ==
           "the Nginx container nginx is exited, not running; start it with: docker start nginx; if it "
-          "ends again, docker logs nginx says why");
+          "ends again, docker logs nginx says why; the newest emergency in its log: [emerg] bind() to 0.0.0.0:8000 "
+          "failed");
   }
   SECTION("not Nginx") {
     world.engine.processes_now = {
@@ -191,6 +192,37 @@ TEST_CASE("a container that is missing, stopped or not Nginx is refused with wha
           "cannot be told "
           "to reload; run Nginx as the container's own command (nginx -g \"daemon off;\")");
   }
+}
+
+TEST_CASE("upstream files that were removed are written again while Nginx does not start for want of them") {
+  NginxWorld world;
+  world.apply({backend("10.213.176.10")});
+  std::filesystem::remove(world.folder / "backend.conf");
+  std::filesystem::remove(world.folder / "deployctl.conf");
+  world.engine.container.state = "restarting";
+  CHECK(world.error_of_apply({backend("10.213.176.10")}).kind() == ErrorKind::unreachable);
+  CHECK(world.read("backend.conf").find("server 10.213.176.10:8080") != std::string::npos);
+  CHECK_FALSE(world.exists("deployctl.conf"));
+  // What was not proved is replaced, and what is there is left alone.
+  world.error_of_apply({backend("10.213.176.11")});
+  CHECK(world.read("backend.conf").find("server 10.213.176.11:8080") != std::string::npos);
+  world.engine.container.state = "running";
+  world.apply({backend("10.213.176.10")});
+  CHECK(world.exists("deployctl.conf"));
+  world.engine.container.state = "exited";
+  world.error_of_apply({backend("10.213.176.12")});
+  CHECK(world.read("backend.conf").find("server 10.213.176.10:8080") != std::string::npos);
+}
+
+TEST_CASE("an Nginx that does not start is told apart from a container that is not Nginx's") {
+  NginxWorld world;
+  world.engine.processes_now = {{100, 1, "nginx -g daemon off;"}};
+  const auto error = world.error_of_apply({});
+  CHECK(error.kind() == ErrorKind::unreachable);
+  CHECK(error.message() ==
+        "Nginx in container nginx does not start; docker logs nginx says why; the newest emergency in its log: [emerg] "
+        "bind() "
+        "to 0.0.0.0:8000 failed");
 }
 
 TEST_CASE("a container whose nginx cannot be run is refused with what to do") {

@@ -133,7 +133,8 @@ TEST_CASE("a live container that was removed by hand is reported with what makes
   agent.work(std::chrono::minutes(2));
   CHECK(agent.reconciler.problems() ==
         std::vector<std::string>{"the container " + name +
-                                 " was removed by hand; make a new one with: deployctl rollout backend"});
+                                 " was removed by hand; make a new one with: deployctl rollback backend --to " +
+                                 agent.journal.revisions.promoted("backend").front().name});
 }
 
 TEST_CASE("the engine's events make the agent look within seconds, a quiet engine is looked at every half minute") {

@@ -54,7 +54,7 @@ TEST_CASE("a database of each earlier release opens, and nothing in it is lost")
   CHECK_FALSE(failed.stop);
   CHECK_FALSE(failed.reason.empty());
   CHECK(rollouts.steps(failed.id).size() == 11);
-  store::EventLog events(database, [] {});
+  store::EventLog events(database, [](const domain::Event&) {});
   CHECK(events.of_rollout(failed.id).size() > 10);
   CHECK(store::JobQueue(database).waiting().empty());
   CHECK(store::PauseStore(database).all().size() == pauses);

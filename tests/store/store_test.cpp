@@ -330,7 +330,7 @@ TEST_CASE("events come in order, from where the reader stopped, and wake readers
   const StateFolder folder;
   store::Database database(folder.file());
   int woken = 0;
-  store::EventLog log(database, [&] { ++woken; });
+  store::EventLog log(database, [&](const domain::Event&) { ++woken; });
   for (int i = 1; i <= 3; ++i) {
     log.append({0, noon, domain::ReleaseId{i % 2 + 1}, domain::RolloutId{i}, "backend", "note", std::to_string(i)});
   }
