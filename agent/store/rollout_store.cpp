@@ -154,12 +154,15 @@ std::vector<domain::Rollout> RolloutStore::history(const std::string& service, i
 }
 
 std::optional<domain::Rollout> RolloutStore::last_ended(const std::string& service) {
-  const auto found = database_.query(std::string(rollout_columns) +
-                                         // One that needs a person may end after the next one has: it counts from then.
-                                         "WHERE service = ?1 AND phase NOT IN ('queued', 'running', 'undoing') "
-                                         "ORDER BY CASE phase WHEN 'needs_operator' THEN finished ELSE "
-                                         "COALESCE(started, finished) END DESC, id DESC LIMIT 1",
-                                     read_rollout, service);
+  const auto found =
+      database_.query(std::string(rollout_columns) +
+                          // One that needs a person may end after the next one has: it counts from then.
+                          // Never after a hundred, and a long history need not be sorted.
+                          "WHERE id IN (SELECT id FROM rollouts WHERE service = ?1 ORDER BY id DESC LIMIT 100) "
+                          "AND phase NOT IN ('queued', 'running', 'undoing') "
+                          "ORDER BY CASE phase WHEN 'needs_operator' THEN finished ELSE "
+                          "COALESCE(started, finished) END DESC, id DESC LIMIT 1",
+                      read_rollout, service);
   return found.empty() ? std::nullopt : std::optional(found.front());
 }
 

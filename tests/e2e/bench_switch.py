@@ -200,7 +200,7 @@ def rollbacks(count):
 
 
 def bad_releases(count):
-    backend, rows = Backend("5s"), []
+    backend, rows = Backend("12s"), []  # longer than one that dies lives
     try:
         for number in range(count):
             fault = BAD[number % len(BAD)]
@@ -236,7 +236,8 @@ def main():
     parser.add_argument("--rollbacks", type=int, default=10)
     parser.add_argument("--bad", type=int, default=12, help="bad versions")
     options = parser.parse_args()
-    under_load(options.rollouts, options.rate)
+    if options.rollouts:
+        under_load(options.rollouts, options.rate)
     if options.scripted:
         scripts(options.scripted, options.rate)
     if options.rollbacks:
