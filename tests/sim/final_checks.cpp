@@ -129,7 +129,8 @@ class Settled {
         const bool pruned = !stage_.images_removed_by_hand.empty() &&
                             (says(rollout, "No such image") || says(rollout, "was removed by hand"));
         // In a time that a state that was put back knows nothing of.
-        const bool lost = state_lost_ && (says(rollout, "No such image") || says(rollout, "nothing answers there"));
+        const bool lost = state_lost_ && (says(rollout, "No such image") || says(rollout, "nothing answers there") ||
+                                          says(rollout, "that deployd did not make for this rollout"));
         const bool bad = stage_.fate(rollout.commit) != Fate::good;
         const bool no_room = says(rollout, "memory.keep_free");
         if (!bad && !was_ill(rollout) && !pruned && !lost && !no_room && !says(rollout, "injected"))
