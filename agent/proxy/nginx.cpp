@@ -49,10 +49,11 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
     down = std::current_exception();
   }
   if (down) {
-    write_missing(routes);
+    UpstreamFilesInput known;
+    known.routes = routes;
+    folder_.write_missing(render_upstream_files(known));
     std::rethrow_exception(down);
   }
-  stopgaps_.clear();
   std::set<std::string> aliases(settings_.aliases.begin(), settings_.aliases.end());
   for (const auto& route : routes) {
     if (route.settings.port != 0) aliases.insert(route.service);
@@ -78,8 +79,7 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
   for (const auto& service : blocked_services(wanted)) {
     report.notes.push_back(
         fmt::format("{} cannot be called by other services: gRPC needs a port of its own, and other services or "
-                    "servers of this Nginx "
-                    "have its `proxy.port`, too",
+                    "servers of this Nginx have its `proxy.port`, too; give it another",
                     service));
   }
   const auto generation = generation_in(change.before);
@@ -126,23 +126,6 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
   folder_.forget();
   report.changed = true;
   co_return report;
-}
-
-/// Somebody removed upstream files, and an Nginx whose configuration names an upstream that is not there does not
-/// start. So what is missing is written while it is down; it proves them later. Our file with ports to listen on is not
-/// written blindly.
-void Nginx::write_missing(const std::vector<ports::Route>& routes) {
-  if (folder_.remembered()) return;
-  const auto present = folder_.own_files();
-  UpstreamFilesInput wanted;
-  wanted.routes = routes;
-  auto files = present;
-  for (auto& [name, text] : render_upstream_files(wanted)) {
-    if (name == internal_file || (present.contains(name) && !stopgaps_.contains(name))) continue;
-    stopgaps_.insert(name);
-    files[name] = std::move(text);
-  }
-  if (files != present) folder_.replace(files);
 }
 
 /// A container that has just been started may not have come as far as Nginx.

@@ -84,7 +84,6 @@ class Nginx final : public ports::UpstreamProxy {
     std::string seen;  // where it was not given: what was seen instead
   };
 
-  void write_missing(const std::vector<ports::Route>& routes);
   Task<bool> learn(RunningNginx nginx, std::string master_title);
   ConfigDump read(std::string_view dump) const;
   UpstreamFilesInput input(const std::vector<ports::Route>& routes,
@@ -110,7 +109,6 @@ class Nginx final : public ports::UpstreamProxy {
   UpstreamFolder folder_;
   WorkerWatch worker_watch_;
   std::optional<Facts> facts_;
-  std::set<std::string> stopgaps_;  // files that were missing while Nginx was down, and were written unproved
   std::chrono::milliseconds idle_connections_live_{0};  // the largest keepalive_min_timeout that was ever seen
 };
 

@@ -70,9 +70,10 @@ Task<RunningNginx> NginxOnHost::find() {
 Task<std::optional<RunningNginx>> NginxOnHost::find_running() {
   try {
     co_return co_await find();
-  } catch (const Error&) {
-    co_return std::nullopt;
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::unreachable) throw;  // it runs, and is not as it must be
   }
+  co_return std::nullopt;
 }
 
 Task<std::string> NginxOnHost::join(RunningNginx, std::string, std::string, std::set<std::string>) { co_return ""; }

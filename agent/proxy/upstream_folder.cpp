@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t file_bytes_max = 4 << 20;
 constexpr mode_t file_mode = 0644;  // Nginx's master may run as another user than root
 constexpr std::string_view remembered_name = ".deployctl-previous.json";  // not *.conf: Nginx does not read it
+constexpr std::string_view unproved_line = "# It was missing while Nginx did not run, and is not proved yet.\n";
 }  // namespace
 
 FileMap UpstreamFolder::own_files() const {
@@ -60,6 +61,17 @@ void UpstreamFolder::replace(const FileMap& wanted) const {
   }
   const auto last = wanted.find(std::string(internal_file));
   if (last != wanted.end()) write(last->first, last->second);
+}
+
+void UpstreamFolder::write_missing(const FileMap& wanted) const {
+  if (remembered()) return;
+  auto files = own_files();
+  for (const auto& [name, text] : wanted) {
+    const auto present = files.find(name);
+    const bool missing = present == files.end() || present->second.ends_with(unproved_line);
+    if (missing && name != internal_file) files[name] = text + std::string(unproved_line);
+  }
+  replace(files);
 }
 
 void UpstreamFolder::remember(const FileMap& files) const {

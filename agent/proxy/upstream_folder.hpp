@@ -21,6 +21,12 @@ class UpstreamFolder {
   /// Throws Error: conflict (a file of that name is not ours; nothing was written), disk_full, failed.
   void replace(const FileMap& wanted) const;
 
+  /// Somebody removed upstream files, and an Nginx whose configuration names an upstream that is not there does not
+  /// start: while it is down, writes those of `wanted` that are missing. They end with a line that no other file has,
+  /// so that none of them is taken for one that was proved, and a later call may replace them. The file with ports to
+  /// listen on is not written blindly, and nothing is while a change is interrupted. Errors as replace().
+  void write_missing(const FileMap& wanted) const;
+
   /// Keeps a copy of the files that a change is about to replace, until forget(). It survives the agent, so that an
   /// interrupted change can be undone. Errors as replace().
   void remember(const FileMap& files) const;

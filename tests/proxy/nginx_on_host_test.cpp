@@ -114,6 +114,7 @@ TEST_CASE("an Nginx of the host that is missing, does not run or cannot be teste
   CHECK(refusal().message() ==
         "Nginx on this host has to listen on the routing network before Docker makes it: write "
         "\"net.ipv4.ip_nonlocal_bind = 1\" into /etc/sysctl.d/60-deployctl.conf and run: sysctl --system");
+  CHECK(tests::error_of([&] { tests::run(host.nginx.find_running()); }).kind() == ErrorKind::invalid);
   host.nonlocal_bind("1\n");
   REQUIRE(::chown((host.folder / "proc" / "100").c_str(), 65534, 65534) == 0);
   CHECK(refusal().message() ==

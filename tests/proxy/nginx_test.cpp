@@ -209,6 +209,14 @@ TEST_CASE("upstream files that were removed are written again while Nginx does n
   world.engine.container.state = "running";
   world.apply({backend("10.213.176.10")});
   CHECK(world.exists("deployctl.conf"));
+  // What was written while Nginx could not be asked is not believed, though the files say so already: it may have run.
+  std::filesystem::remove(world.folder / "backend.conf");
+  world.engine.container.state = "restarting";
+  world.error_of_apply({backend("10.213.176.11")});
+  world.engine.container.state = "running";
+  CHECK(world.apply({backend("10.213.176.11")}).changed);
+  CHECK(world.read("backend.conf").ends_with("}\n"));
+  world.apply({backend("10.213.176.10")});
   world.engine.container.state = "exited";
   world.error_of_apply({backend("10.213.176.12")});
   CHECK(world.read("backend.conf").find("server 10.213.176.10:8080") != std::string::npos);
