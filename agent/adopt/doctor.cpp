@@ -11,6 +11,7 @@
 #include "agent/base/text.hpp"
 #include "agent/config/missing.hpp"
 #include "agent/domain/labels.hpp"
+#include "agent/proxy/upstream_file.hpp"
 
 namespace deploy::adopt {
 
@@ -60,8 +61,8 @@ class Examination {
     const auto missing = config::missing_here(host_.configuration);
     for (const auto& text : missing) problem("files", text);
     if (missing.empty()) {
-      good("files", fmt::format("{} services, and every file and secret that they name is here",
-                                host_.configuration.services.size()));
+      good("files", counted(host_.configuration.services.size(), "service") +
+                        ", and every file and secret that they name is here");
     }
     std::error_code failure;
     if (!std::filesystem::is_directory(agent_.nginx.upstreams, failure)) {
@@ -101,14 +102,10 @@ class Examination {
   Task<void> shared_network() {
     const auto network = co_await host_.engine.inspect_network(agent_.network);
     if (!network) {
-      problem("network",
-              fmt::format("there is no Docker network \"{}\"; set `network` in agent.yaml to the network your "
-                          "containers share (`docker network ls` lists them; Compose puts its project's name "
-                          "in front)",
-                          agent_.network));
+      problem("network", config::missing_network(agent_.network));
       co_return;
     }
-    good("network", fmt::format("{} has {} running containers", agent_.network, network->endpoints.size()));
+    good("network", agent_.network + " has " + counted(network->endpoints.size(), "running container"));
   }
 
   Task<void> routing_network() {
@@ -168,10 +165,11 @@ class Examination {
       note("nginx", fmt::format("it has read no file of deployctl's yet; before the first rollout {}",
                                 host_.nginx.how_to_include(agent_.nginx.upstreams)));
     }
-    for (const auto& upstream : dump.unnamed) {
-      note("nginx", fmt::format("nothing that it reads names the upstream {0}, so no request from outside gets there; "
-                                "write \"proxy_pass http://{0};\" into nginx.conf after the first rollout",
-                                upstream));
+    for (const auto& service : host_.configuration.services) {
+      if (!dump.unnamed.contains(service.proxy.upstream)) continue;
+      note("nginx", fmt::format("nothing that it reads names the upstream {}, so no request from outside gets there; "
+                                "write \"{}\" into nginx.conf after the first rollout",
+                                service.proxy.upstream, proxy::pass_directive(service.proxy)));
     }
   }
 

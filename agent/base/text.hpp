@@ -33,4 +33,7 @@ std::string human_bytes(std::uint64_t bytes);
 /// For people: "0.3 s", "12.0 s" below a minute, "2 min 5 s", "1 h 3 min" above; "20 ms" below a tenth of a second.
 std::string human_duration(std::chrono::milliseconds duration);
 
+/// "1 service", "2 services".
+std::string counted(std::size_t count, std::string_view noun);
+
 }  // namespace deploy

@@ -38,4 +38,12 @@ std::vector<std::string> missing_here(const Configuration& configuration) {
   return missing;
 }
 
+std::string missing_network(const std::string& name) {
+  return fmt::format(
+      "there is no Docker network \"{}\"; set `network` in agent.yaml to the network your containers share (`docker "
+      "network "
+      "ls` lists them; Compose puts its project's name in front)",
+      name);
+}
+
 }  // namespace deploy::config

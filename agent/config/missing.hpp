@@ -12,4 +12,7 @@ namespace deploy::config {
 /// also checked where its secrets are not. Blocking reads of small files.
 std::vector<std::string> missing_here(const Configuration& configuration);
 
+/// That there is no Docker network `name`, which `network` in agent.yaml asks for.
+std::string missing_network(const std::string& name);
+
 }  // namespace deploy::config

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <boost/asio/thread_pool.hpp>
-#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "agent/adopt/doctor.hpp"
@@ -11,8 +10,7 @@
 #include "agent/config/schema.hpp"
 #include "agent/ctl/commands.hpp"
 #include "agent/engine/docker_client.hpp"
-#include "agent/proxy/nginx_container.hpp"
-#include "agent/proxy/nginx_on_host.hpp"
+#include "agent/proxy/nginx_place.hpp"
 #include "agent/source/host_process_runner.hpp"
 
 namespace deploy::ctl {
@@ -48,13 +46,8 @@ Task<std::vector<Finding>> look_around(const config::Configuration& configuratio
   asio::thread_pool pool(1);
   engine::DockerClient engine(configuration.agent.engine, pool);
   source::HostProcessRunner runner;
-  std::unique_ptr<proxy::NginxPlace> nginx;
   const auto& settings = configuration.agent.nginx;
-  if (settings.container.empty()) {
-    nginx = std::make_unique<proxy::NginxOnHost>(runner, settings.pid_file);
-  } else {
-    nginx = std::make_unique<proxy::NginxContainer>(engine, settings.container);
-  }
+  const auto nginx = proxy::nginx_place(engine, runner, settings.container, settings.pid_file);
   adopt::Host host{configuration, engine, *nginx};
   co_return co_await adopt::examine(host);
 }

@@ -4,18 +4,11 @@
 
 #include <nlohmann/json.hpp>
 
+#include "agent/base/text.hpp"
 #include "agent/config/missing.hpp"
 #include "agent/ctl/commands.hpp"
 
 namespace deploy::ctl {
-
-namespace {
-
-std::string counted(std::size_t count, std::string_view noun) {
-  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
-}
-
-}  // namespace
 
 Task<int> validate(Session session, std::string agent_yaml) {
   const auto loaded = config::load(agent_yaml);

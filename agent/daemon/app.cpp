@@ -17,8 +17,6 @@
 #include "agent/health/prober.hpp"
 #include "agent/http/server.hpp"
 #include "agent/proxy/nginx.hpp"
-#include "agent/proxy/nginx_container.hpp"
-#include "agent/proxy/nginx_on_host.hpp"
 #include "agent/rollout/adoption.hpp"
 #include "agent/rollout/dispatcher.hpp"
 #include "agent/rollout/reconciler.hpp"
@@ -181,7 +179,8 @@ struct App::Parts {
   /// What needs the routing network, and so the engine.
   struct Work {
     Work(Parts& parts, const SiteAddresses& addresses)
-        : nginx(nginx_place(parts)),
+        : nginx(proxy::nginx_place(parts.engine, parts.processes, parts.configuration.agent.nginx.container,
+                                   parts.configuration.agent.nginx.pid_file)),
           proxy(*nginx, parts.clock, addresses.nginx,
                 proxy::marker_over_http(addresses.nginx.marker_address(), addresses.nginx.marker_port)),
           planner(parts.journal, *parts.services,
@@ -204,14 +203,6 @@ struct App::Parts {
           reconciler(parts.executor, parts.engine, parts.prober, parts.clock, parts.journal, traffic, sweep,
                      addresses.site.instance, parts.configuration.agent.nginx.container,
                      [](const std::string& message) { spdlog::warn("{}", message); }) {}
-
-    static std::unique_ptr<proxy::NginxPlace> nginx_place(Parts& parts) {
-      const auto& settings = parts.configuration.agent.nginx;
-      if (settings.container.empty()) {
-        return std::make_unique<proxy::NginxOnHost>(parts.processes, settings.pid_file);
-      }
-      return std::make_unique<proxy::NginxContainer>(parts.engine, settings.container);
-    }
 
     std::unique_ptr<proxy::NginxPlace> nginx;
     proxy::Nginx proxy;

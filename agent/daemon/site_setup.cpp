@@ -7,6 +7,7 @@
 
 #include "agent/base/error.hpp"
 #include "agent/base/memory.hpp"
+#include "agent/config/missing.hpp"
 #include "agent/daemon/identity.hpp"
 #include "agent/domain/labels.hpp"
 
@@ -58,9 +59,7 @@ Task<SiteAddresses> prepare_site(ports::ContainerEngine& engine, store::Database
   const auto version = co_await engine.version();
   const auto shared = co_await engine.inspect_network(agent.network);
   if (!shared) {
-    throw Error(ErrorKind::not_found, "there is no Docker network \"" + agent.network +
-                                          "\"; set `network` in agent.yaml to the network your containers share "
-                                          "(`docker network ls` lists them; Compose puts its project's name in front)");
+    throw Error(ErrorKind::not_found, config::missing_network(agent.network));
   }
   rollout::Site site;
   site.instance = co_await instance_of(engine, database, agent.routing.network);

@@ -58,7 +58,7 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
   for (const auto& route : routes) {
     if (route.settings.port != 0) aliases.insert(route.service);
     if (!route.settings.upstream.empty() && !route.targets.empty()) {
-      change.from_outside.emplace(route.settings.upstream, route.service);
+      change.from_outside.emplace(route.settings.upstream, route);
     }
   }
   const auto joined = co_await place_.join(change.nginx, settings_.network, settings_.address, aliases);
@@ -171,12 +171,12 @@ ConfigDump Nginx::read(std::string_view dump) const {
 /// A switch that changes nothing for clients looks like one that worked: a name that is misspelt, an nginx.conf that
 /// was not changed yet, or one whose change the container does not see.
 void Nginx::note_unnamed(const Change& change, ports::SwitchReport* report) const {
-  for (const auto& [upstream, service] : change.from_outside) {
+  for (const auto& [upstream, route] : change.from_outside) {
     if (!facts_->dump.unnamed.contains(upstream)) continue;
-    report->notes.push_back(
-        fmt::format("no request from outside reaches {0} yet: what Nginx {1} reads does "
-                    "not name the upstream {2}; write \"proxy_pass http://{2};\" into nginx.conf",
-                    service, place_.text(), upstream));
+    report->notes.push_back(fmt::format(
+        "no request from outside reaches {} yet: what Nginx {} reads does not name the upstream {}; write \"{}\" into "
+        "nginx.conf",
+        route.service, place_.text(), upstream, pass_directive(route.settings)));
   }
 }
 
@@ -230,7 +230,7 @@ Task<void> Nginx::make(Change* change, ports::SwitchReport* report) {
     throw Error(ErrorKind::invalid, "");  // the words depend on whether the previous files pass: throw_failure()
   }
   std::set<std::string> upstreams;
-  for (const auto& [upstream, service] : change->from_outside) upstreams.insert(upstream);
+  for (const auto& [upstream, route] : change->from_outside) upstreams.insert(upstream);
   auto dump = read_dump(test.output, upstreams);
   if (dump.complete && test.output.find(generation_line(change->generation)) == std::string::npos) {
     throw Error(ErrorKind::invalid, fmt::format("Nginx {} does not read the folder {}: {}", place_.text(),

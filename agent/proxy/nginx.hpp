@@ -69,8 +69,8 @@ class Nginx final : public ports::UpstreamProxy {
     FileMap before;
     FileMap wanted;
     std::string generation;
-    std::map<std::string, std::string> from_outside;  // upstream -> service, of those that have targets
-    bool interrupted = false;                         // an earlier change was; Nginx may have loaded it
+    std::map<std::string, ports::Route> from_outside;  // by upstream, of those that have targets
+    bool interrupted = false;                          // an earlier change was; Nginx may have loaded it
     bool signalled = false;
     std::string refusal;  // what nginx -t said
   };

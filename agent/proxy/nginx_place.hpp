@@ -4,12 +4,14 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "agent/ports/container_engine.hpp"
+#include "agent/ports/process_runner.hpp"
 #include "agent/proxy/config_dump.hpp"
 #include "agent/proxy/worker_watch.hpp"
 
@@ -63,6 +65,10 @@ class NginxPlace {
   /// For messages: why it did not load its configuration, or who knows; empty where nobody does.
   virtual Task<std::string> why_not_loaded(std::string id) = 0;
 };
+
+/// In this container, or on this host where that is empty. What it is given must outlive it.
+std::unique_ptr<NginxPlace> nginx_place(ports::ContainerEngine& engine, ports::ProcessRunner& runner,
+                                        const std::string& container, const std::filesystem::path& pid_file);
 
 /// The arguments of a master's title that say which configuration it reads: -c, -p, with their values.
 std::vector<std::string> path_arguments(const std::string& master_title);

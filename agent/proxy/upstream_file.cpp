@@ -205,6 +205,10 @@ map $http_upgrade $deployctl_connection {
 
 }  // namespace
 
+std::string pass_directive(const domain::ProxySettings& settings) {
+  return (settings.grpc ? "grpc_pass grpc://" : "proxy_pass http://") + settings.upstream + ";";
+}
+
 std::vector<std::string> blocked_services(const UpstreamFilesInput& input) {
   std::vector<std::string> blocked;
   for (const auto& route : input.routes) {

@@ -64,6 +64,9 @@ struct UpstreamFilesInput {
 /// have one upstream or service name.
 FileMap render_upstream_files(const UpstreamFilesInput& input);
 
+/// The directive with which nginx.conf sends requests to a service's upstream: "proxy_pass http://backend;".
+std::string pass_directive(const domain::ProxySettings& settings);
+
 /// Services whose calls cannot be passed on: HTTP/2 without TLS needs a port that nobody else has.
 std::vector<std::string> blocked_services(const UpstreamFilesInput& input);
 

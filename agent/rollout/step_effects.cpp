@@ -28,10 +28,6 @@ class Listed {
   domain::RolloutId id_;
 };
 
-std::string count_of(std::size_t number, const std::string& what) {
-  return std::to_string(number) + " " + what + (number == 1 ? "" : "s");
-}
-
 }  // namespace
 
 StepEffects::StepEffects(asio::any_io_executor executor, ports::ContainerEngine& engine, ports::SourceMirror& source,
@@ -168,7 +164,7 @@ Task<Outcome> StepEffects::create(Work& work, domain::Step step) {
     created.push_back(target);
   }
   Outcome outcome;
-  outcome.detail = created.size() == 1 ? created.front().container_name : count_of(created.size(), "container");
+  outcome.detail = created.size() == 1 ? created.front().container_name : counted(created.size(), "container");
   outcome.record = [this, created] {
     for (const auto& target : created) journal_.targets.update(target);
   };

@@ -114,8 +114,8 @@ TEST_CASE("on a host that is in order everything is good, and nothing is changed
     if (finding.subject != "memory" && finding.subject != "disk")
       lines.push_back(finding.subject + ": " + finding.text);
   }
-  CHECK(lines == Lines{"files: 1 services, and every file and secret that they name is here",
-                       "engine: Docker Engine 20.10.24, API 1.41", "network: internal has 1 running containers",
+  CHECK(lines == Lines{"files: 1 service, and every file and secret that they name is here",
+                       "engine: Docker Engine 20.10.24, API 1.41", "network: internal has 1 running container",
                        "routing: deployctl has the subnet 10.213.176.0/22",
                        "nginx: nginx/1.30.0 in container nginx accepts its configuration"});
   CHECK(practice.engine.effects() == effects);

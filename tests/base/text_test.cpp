@@ -58,3 +58,9 @@ TEST_CASE("durations for people") {
   CHECK(human_duration(125'000ms) == "2 min 5 s");
   CHECK(human_duration(3'780'000ms) == "1 h 3 min");
 }
+
+TEST_CASE("things are counted for people") {
+  CHECK(deploy::counted(0, "service") == "0 services");
+  CHECK(deploy::counted(1, "service") == "1 service");
+  CHECK(deploy::counted(2, "service") == "2 services");
+}

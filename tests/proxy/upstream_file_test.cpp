@@ -175,6 +175,14 @@ TEST_CASE("the internal file of a service that is called with gRPC") {
   CHECK(count(earlier, "http2") == 1);
 }
 
+TEST_CASE("nginx.conf passes requests on with the directive of the service's protocol") {
+  domain::ProxySettings settings;
+  settings.upstream = "backend";
+  CHECK(pass_directive(settings) == "proxy_pass http://backend;");
+  settings.grpc = true;
+  CHECK(pass_directive(settings) == "grpc_pass grpc://backend;");
+}
+
 TEST_CASE("a service that is called with gRPC has no server on a port that others have, and theirs stay") {
   using Names = std::vector<std::string>;
   auto shared = input({route("greeter", "", 50051, {})});

@@ -17,6 +17,7 @@ using std::chrono::seconds;
 struct LongDrains {
   World world;
   std::optional<Agent> agent;
+  std::optional<api::Commands> commands;
   int drains = 0;
   std::function<void(int drain)> on_drain;  // counted from 1
 
@@ -24,6 +25,7 @@ struct LongDrains {
     world.services = {service_named("llm"), service_named("backend")};
     world.services[1].depends_on = {"llm"};
     agent.emplace(world);
+    commands.emplace(agent->journal, agent->releases, world.services, [this] { agent->dispatcher.wake(); });
     agent->push({"llm", "backend"}, 'a');
     agent->work();
     for (auto& service : world.services) service.drain = seconds(60);
@@ -48,7 +50,7 @@ struct LongDrains {
 TEST_CASE("the next rollout starts while the one before it drains") {
   LongDrains drains;
   auto& agent = *drains.agent;
-  api::Commands commands(agent.journal, agent.releases, drains.world.services, [&agent] { agent.dispatcher.wake(); });
+  auto& commands = *drains.commands;
   drains.on_drain = [&](int drain) {
     if (drain == 1) commands.rollout({{"backend"}, commit_of('c'), ""}, "maria");
   };
@@ -73,7 +75,7 @@ TEST_CASE("what depends on a service goes out when its new version is live, not 
 TEST_CASE("a service waits while two of its rollouts clear away") {
   LongDrains drains;
   auto& agent = *drains.agent;
-  api::Commands commands(agent.journal, agent.releases, drains.world.services, [&agent] { agent.dispatcher.wake(); });
+  auto& commands = *drains.commands;
   drains.on_drain = [&](int drain) {
     if (drain == 1) drains.hold("backend");
     if (drain < 3) commands.rollout({{"backend"}, commit_of(static_cast<char>('b' + drain)), ""}, "maria");
@@ -88,7 +90,7 @@ TEST_CASE("a service waits while two of its rollouts clear away") {
 TEST_CASE("cancel means the rollout that can be cancelled, not the one before it that only clears away") {
   LongDrains drains;
   auto& agent = *drains.agent;
-  api::Commands commands(agent.journal, agent.releases, drains.world.services, [&agent] { agent.dispatcher.wake(); });
+  auto& commands = *drains.commands;
   drains.on_drain = [&](int drain) {
     if (drain != 1) return;
     commands.rollout({{"backend"}, commit_of('c'), ""}, "maria");
@@ -105,7 +107,7 @@ TEST_CASE("a version that must run alone waits until the one before the live one
   LongDrains drains;
   auto& agent = *drains.agent;
   auto& backend = drains.world.services[1];
-  api::Commands commands(agent.journal, agent.releases, drains.world.services, [&agent] { agent.dispatcher.wake(); });
+  auto& commands = *drains.commands;
   drains.on_drain = [&](int drain) {
     if (drain != 1) return;
     backend.strategy = domain::StrategyKind::recreate;
@@ -121,7 +123,7 @@ TEST_CASE("a rollback to a version that ran alone waits, too, whatever the strat
   LongDrains drains;
   auto& agent = *drains.agent;
   auto& backend = drains.world.services[1];
-  api::Commands commands(agent.journal, agent.releases, drains.world.services, [&agent] { agent.dispatcher.wake(); });
+  auto& commands = *drains.commands;
   backend.strategy = domain::StrategyKind::recreate;
   agent.push({"backend"}, 'b');
   agent.work();
@@ -140,7 +142,7 @@ TEST_CASE("a rollback to a version that ran alone waits, too, whatever the strat
 TEST_CASE("what depends on a service does not wait for its drains, however many") {
   LongDrains drains;
   auto& agent = *drains.agent;
-  api::Commands commands(agent.journal, agent.releases, drains.world.services, [&agent] { agent.dispatcher.wake(); });
+  auto& commands = *drains.commands;
   drains.on_drain = [&](int drain) {
     if (drain != 1) return;
     drains.hold("llm");
@@ -162,7 +164,7 @@ TEST_CASE(
   };
   drains.agent.emplace(drains.world);
   auto& agent = *drains.agent;
-  api::Commands commands(agent.journal, agent.releases, drains.world.services, [&agent] { agent.dispatcher.wake(); });
+  auto& commands = *drains.commands;
   drains.on_drain = [&](int drain) {
     if (drain == 1) commands.rollout({{"backend"}, commit_of('c'), ""}, "maria");
   };
