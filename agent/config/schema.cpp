@@ -93,9 +93,10 @@ void check_dependencies(const std::vector<ServiceFile>& files, std::vector<std::
 /// gRPC needs HTTP/2 without TLS, which Nginx knows by the port.
 void check_grpc_ports(const std::vector<ServiceFile>& files, Diagnostics& diagnostics) {
   for (const auto& file : files) {
-    if (!file.service.proxy.grpc) continue;
+    const auto& proxy = file.service.proxy;
+    if (!proxy.grpc || proxy.dns) continue;
     const auto other = std::ranges::find_if(files, [&](const ServiceFile& candidate) {
-      return &candidate != &file && candidate.service.proxy.port == file.service.proxy.port;
+      return &candidate != &file && !candidate.service.proxy.dns && candidate.service.proxy.port == proxy.port;
     });
     if (other == files.end()) continue;
     add(diagnostics, file.port, "the port of a service with `protocol: grpc` must be its own",

@@ -21,7 +21,7 @@ constexpr milliseconds hour = std::chrono::hours(1);
 constexpr milliseconds day = std::chrono::hours(24);
 
 /// Keys of the design that this version cannot act on: better refused than ignored.
-constexpr std::array<std::string_view, 3> later_keys{"hooks", "compose", "route"};
+constexpr std::array<std::string_view, 2> later_keys{"hooks", "compose"};
 
 void read_trigger(Fields& fields, domain::Service& service) {
   using domain::Trigger;
@@ -257,6 +257,13 @@ void read_proxy(const Value& value, ServiceFile& result) {
     result.port = port->place();
   }
   if (auto protocol = fields.find("protocol")) proxy.grpc = protocol->one_of({"http", "grpc"}) == 1U;
+  if (auto route = fields.find("route")) {
+    proxy.dns = route->one_of({"nginx", "dns"}) == 1U;
+    if (proxy.dns && result.service.replicas != 1) {
+      route->error("cannot be `dns` where `replicas` is " + std::to_string(result.service.replicas),
+                   "a name leads to one container; use `nginx`, or one replica");
+    }
+  }
   if (auto parameters = fields.find("server_parameters")) {
     auto text = parameters->filled_text();
     if (text && check_nginx_text(*parameters, *text)) proxy.server_parameters = std::move(*text);

@@ -87,6 +87,7 @@ Task<SiteAddresses> prepare_site(ports::ContainerEngine& engine, store::Database
   nginx.subnet = subnet;
   std::vector<std::string> service_hosts;
   for (const auto& service : configuration.services) {
+    if (service.proxy.dns) continue;
     nginx.aliases.push_back(service.name);
     if (nginx.on_host && service.proxy.port != 0) service_hosts.push_back(service.name + ":" + nginx.address);
   }

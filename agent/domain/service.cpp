@@ -53,7 +53,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HealthCheck, http, port, tcp_por
                                                 expect_headers, expect_json, expect_body, start_after, interval,
                                                 timeout, warm_up_http, warm_up_body, warm_up_timeout, successes,
                                                 failures, min_healthy, deadline)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ProxySettings, upstream, port, grpc, server_parameters, directives)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ProxySettings, upstream, port, grpc, dns, server_parameters,
+                                                directives)
 
 HealthCheck asked_once(HealthCheck check) {
   check.successes = check.failures = 1;

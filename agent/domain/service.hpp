@@ -116,6 +116,7 @@ struct ProxySettings {
   std::string upstream;  // name of the upstream block for traffic from outside; empty: none
   std::uint16_t port = 0;
   bool grpc = false;                    // other services call it with gRPC (HTTP/2 without TLS), not with HTTP/1.1
+  bool dns = false;                     // other services find its container by name in Docker's DNS, not Nginx
   std::string server_parameters;        // after the address in each `server` line, e.g. "max_fails=3 fail_timeout=10s"
   std::vector<std::string> directives;  // further lines of the upstream block, e.g. "keepalive 32"
   bool operator==(const ProxySettings&) const = default;

@@ -102,6 +102,14 @@ Task<void> DockerClient::signal(std::string id, std::string signal) {
   co_await engine_.call(std::move(call));
 }
 
+Task<void> DockerClient::rename(std::string id, std::string name) {
+  EngineCall call;
+  call.what = "rename container " + id;
+  call.method = "POST";
+  call.path = container_path(id, "/rename?name=" + http::url_encode(name));
+  co_await engine_.call(std::move(call));
+}
+
 Task<void> DockerClient::remove(std::string id) {
   EngineCall call;
   call.what = "remove container " + id;

@@ -139,6 +139,8 @@ class ContainerEngine {
   virtual Task<std::optional<Container>> inspect(std::string id_or_name) = 0;
   /// Returns the id. Error(conflict) where the name is taken.
   virtual Task<std::string> create(ContainerSpec spec) = 0;
+  /// Docker's DNS follows at once, on every network. Error(conflict) where the name is taken.
+  virtual Task<void> rename(std::string id, std::string name) = 0;
   virtual Task<void> start(std::string id) = 0;
   /// Returns when it has ended, at most `grace` + 5 s later; already ended is fine. Empty signal: the container's own.
   virtual Task<void> stop(std::string id, std::chrono::seconds grace) = 0;

@@ -56,7 +56,11 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
   }
   std::set<std::string> aliases(settings_.aliases.begin(), settings_.aliases.end());
   for (const auto& route : routes) {
-    if (route.settings.port != 0) aliases.insert(route.service);
+    if (route.settings.dns) {
+      aliases.erase(route.service);
+    } else if (route.settings.port != 0) {
+      aliases.insert(route.service);
+    }
     if (!route.settings.upstream.empty() && !route.targets.empty()) {
       change.from_outside.emplace(route.settings.upstream, route);
     }

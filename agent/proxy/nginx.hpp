@@ -31,7 +31,7 @@ struct NginxSettings {
   std::string network;               // the routing network
   std::string address;               // Nginx's fixed address on it
   std::string subnet;                // of the routing network, CIDR
-  std::vector<std::string> aliases;  // every service's name
+  std::vector<std::string> aliases;  // the name of every service that is called through Nginx
   std::chrono::milliseconds proof_deadline{10000};
 
   const std::string& marker_address() const { return on_host ? host_itself : address; }

@@ -171,12 +171,15 @@ server {{
   return text;
 }
 
+/// Do calls from other services to this one pass through Nginx?
+bool passes_on(const ports::Route& route) { return route.settings.port != 0 && !route.settings.dns; }
+
 std::string internal_text(const UpstreamFilesInput& input) {
   std::map<std::uint16_t, std::vector<const ports::Route*>> by_port;
   const auto blocked = blocked_services(input);
   for (const auto& route : input.routes) {
     const bool passed = std::find(blocked.begin(), blocked.end(), route.service) == blocked.end();
-    if (route.settings.port != 0 && passed) by_port[route.settings.port].push_back(&route);
+    if (passes_on(route) && passed) by_port[route.settings.port].push_back(&route);
   }
   std::string text(file_header);
   text += "# Calls between services, and the proof that this file is loaded.\n";
@@ -214,8 +217,8 @@ std::vector<std::string> blocked_services(const UpstreamFilesInput& input) {
   for (const auto& route : input.routes) {
     const auto port = route.settings.port;
     const auto sharing = std::count_if(input.routes.begin(), input.routes.end(),
-                                       [&](const auto& other) { return other.settings.port == port; });
-    if (route.settings.grpc && (sharing > 1 || input.wildcard_ports.contains(port))) blocked.push_back(route.service);
+                                       [&](const auto& other) { return passes_on(other) && other.settings.port == port; });
+    if (passes_on(route) && route.settings.grpc && (sharing > 1 || input.wildcard_ports.contains(port))) blocked.push_back(route.service);
   }
   return blocked;
 }

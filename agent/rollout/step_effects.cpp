@@ -150,6 +150,7 @@ bool StepEffects::others_under_way(const Work& work) {
 
 Task<Outcome> StepEffects::create(Work& work, domain::Step step) {
   const bool side_by_side = work.service.strategy != domain::StrategyKind::recreate;
+  co_await check_route(work);
   if (side_by_side) co_await await_memory(work);
   ports::ContainerSpec spec;
   spec.image = work.revision->image;

@@ -11,7 +11,8 @@
 //   create   containers on both networks                 name and labels                 containers removed
 //   start    containers run                              the engine (started: fine)      drained and stopped
 //   probe    proved healthy                              asked again                     nothing to undo
-//   switch   Nginx routes to these targets, proved       files, and the proof again      switched back, proved
+//   switch   Nginx routes to these targets, proved;      files, and the proof again;     switched back, proved
+//            with `route: dns` the first has the name    the engine's names
 //   bake     the new targets stay healthy in traffic,    watched anew                    nothing to undo
 //            the old ones run on without it
 //   promote  the revision is live from here on           the database alone              never: the point of no return
@@ -96,6 +97,10 @@ class StepEffects {
   Task<Outcome> bake(Work& work, domain::Step step);
   Task<Outcome> switch_forward(Work& work, domain::Step step);
   Task<Outcome> switch_to(Work& work, std::vector<domain::TargetId> targets);
+  Task<void> check_route(Work& work);
+  Task<std::optional<domain::Target>> name_holder(std::string service);
+  Task<std::string> move_name(std::string service, domain::TargetId to);
+  void record_names(const std::string& service, domain::TargetId holder);
   Outcome promote(Work& work, const domain::Step& step);
   Task<Outcome> drain(Work& work, std::vector<domain::TargetId> targets);
   Task<Outcome> stop(Work& work, domain::Step step);

@@ -66,11 +66,63 @@ Task<Outcome> StepEffects::switch_to(Work& work, std::vector<domain::TargetId> t
   outcome.detail = report.changed ? "nginx -t " + human_duration(report.test) + ", reload " +
                                         human_duration(report.reload) + ", proved " + human_duration(report.prove)
                                   : "proved " + human_duration(report.prove);
-  outcome.record = [this, &work, targets, notes = report.notes] {
+  const bool named = work.service.proxy.dns && !targets.empty();
+  if (named) outcome.detail += co_await move_name(work.service.name, targets.front());
+  outcome.record = [this, &work, targets, named, notes = report.notes] {
+    if (named) record_names(work.service.name, targets.front());
     journal_.targets.set_routed(work.service.name, targets);
     for (const auto& note : notes) journal_.tell(work.rollout, "note", note);
   };
   co_return outcome;
+}
+
+/// Throws Error where others could not find the service after a switch.
+Task<void> StepEffects::check_route(Work& work) {
+  const auto& service = work.service;
+  for (const auto& target : journal_.targets.routed(service.name)) {
+    const auto stored = journal_.stored_config(target);
+    if (!stored || stored->proxy.dns == service.proxy.dns) continue;
+    throw Error(ErrorKind::invalid, "`proxy.route` cannot be changed while " + service.name +
+                                        " is live: callers would find its name in two places; put it back, or give the "
+                                        "service another name");
+  }
+  if (service.proxy.dns) co_await name_holder(service.name);
+}
+
+/// The target whose container has the service's name; nullopt where no container has it.
+Task<std::optional<domain::Target>> StepEffects::name_holder(std::string service) {
+  const auto container = co_await engine_.inspect(service);
+  if (!container || container->name != service) co_return std::nullopt;  // it may be the start of another one's id
+  for (const auto& target : journal_.targets.present()) {
+    if (target.service == service && target.container_id == container->id) co_return target;
+  }
+  throw Error(ErrorKind::conflict, "the name " + service +
+                                       ", by which `route: dns` lets others find the service, belongs to a container "
+                                       "that deployd did not make for it; rename or remove it and roll out again");
+}
+
+/// Between the two renames nobody has the name, for some milliseconds. Returns what to say of it.
+Task<std::string> StepEffects::move_name(std::string service, domain::TargetId to) {
+  const auto target = journal_.targets.get(to);
+  const auto holder = co_await name_holder(service);
+  if (holder && holder->id == to) co_return "";
+  const auto begun = clock_.steady_now();
+  if (holder) {
+    const auto own = container_name(journal_.revisions.get(holder->revision.value()), *holder);
+    co_await engine_.rename(holder->container_id, own);
+  }
+  co_await engine_.rename(target.container_id, service);
+  const auto took = std::chrono::duration_cast<milliseconds>(clock_.steady_now() - begun);
+  co_return ", the name " + service + " moved in " + human_duration(took);
+}
+
+void StepEffects::record_names(const std::string& service, domain::TargetId holder) {
+  for (auto target : journal_.targets.present()) {
+    if (target.service != service || target.container_id.empty()) continue;
+    target.container_name =
+        target.id == holder ? service : container_name(journal_.revisions.get(target.revision.value()), target);
+    journal_.targets.update(target);
+  }
 }
 
 Task<Outcome> StepEffects::drain(Work& work, std::vector<domain::TargetId> ids) {

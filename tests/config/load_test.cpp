@@ -144,6 +144,25 @@ TEST_CASE("a port for gRPC is shared with no other service") {
         "  hint: service `llm` has it, too: DIR/deploy.d/llm.yaml:1\n");
 }
 
+TEST_CASE("a port for gRPC is no matter of a service that is found by Docker's DNS") {
+  TemporaryFolder folder;
+  folder.write("agent.yaml", least_agent);
+  folder.write("deploy.d/greeter.yaml", service("greeter", ", proxy: { port: 8000, protocol: grpc }"));
+  folder.write("deploy.d/llm.yaml", service("llm", ", proxy: { port: 8000, route: dns }"));
+  CHECK(load_errors(folder) == "");
+}
+
+TEST_CASE("a name in Docker's DNS leads to one replica") {
+  TemporaryFolder folder;
+  folder.write("agent.yaml", least_agent);
+  folder.write("deploy.d/llm.yaml", service("llm", ", replicas: 2, proxy: { port: 8000, route: dns }"));
+  CHECK(load_errors(folder) ==
+        "DIR/deploy.d/llm.yaml:1:85: error: `proxy.route` cannot be `dns` where `replicas` is 2\n"
+        "  { service: llm, on: manual, source: { image: a }, replicas: 2, proxy: { port: 8000, route: dns } }\n"
+        "                                                                                             ^\n"
+        "  hint: a name leads to one container; use `nginx`, or one replica\n");
+}
+
 TEST_CASE("two services cannot publish the same port of the host") {
   TemporaryFolder folder;
   folder.write("agent.yaml", least_agent);

@@ -91,6 +91,7 @@ TEST_CASE("every key of a service file arrives in its field") {
   wanted.proxy.upstream = "backend";
   wanted.proxy.port = 8080;
   wanted.proxy.grpc = true;
+  wanted.proxy.dns = false;
   wanted.proxy.server_parameters = "max_fails=3 fail_timeout=10s";
   wanted.proxy.directives = {"keepalive 32", "hash $request_uri consistent"};
   wanted.drain = 0ms;

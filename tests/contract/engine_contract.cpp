@@ -98,6 +98,20 @@ TEMPLATE_TEST_CASE("engine: a name is taken once", "", FakeWorld, RealWorld) {
                                          "\" is already in use"));
 }
 
+TEMPLATE_TEST_CASE("engine: a container is renamed while it runs, to a name that nobody has", "", FakeWorld, RealWorld) {
+  TestType world;
+  auto& engine = world.engine();
+  const auto a = run(engine.create(sleeper(world, "a")));
+  run(engine.create(sleeper(world, "b")));
+  run(engine.start(a));
+  const auto prefix = world.prefix();
+  CHECK(error_of([&] { run(engine.rename(a, prefix + "b")); }).kind() == ErrorKind::conflict);
+  CHECK(error_of([&] { run(engine.rename(prefix + "unknown", prefix + "c")); }).kind() == ErrorKind::not_found);
+  run(engine.rename(a, prefix + "c"));
+  CHECK(run(engine.inspect(prefix + "c"))->id == a);
+  CHECK_FALSE(run(engine.inspect(prefix + "a")));
+}
+
 TEMPLATE_TEST_CASE("engine: containers are listed by all their labels", "", FakeWorld, RealWorld) {
   TestType world;
   auto& engine = world.engine();

@@ -45,7 +45,8 @@ void FakeEngine::reach(const std::string& kind, const std::string& call, When wh
 std::vector<std::string> FakeEngine::effects() const {
   static const std::vector<std::string> kinds{"create ", "start ", "stop ",       "signal ",
                                               "remove ", "exec ",  "connect ",    "create_network ",
-                                              "build ",  "pull ",  "disconnect ", "remove_image "};
+                                              "build ",  "pull ",  "disconnect ", "remove_image ",
+                                              "rename "};
   std::vector<std::string> changing;
   for (const auto& call : calls) {
     if (std::any_of(kinds.begin(), kinds.end(), [&call](const auto& kind) { return call.starts_with(kind); })) {
@@ -220,6 +221,18 @@ Task<void> FakeEngine::signal(std::string id, std::string signal) {
   if (!runs(container)) {
     throw Error(ErrorKind::conflict, "signal container " + id + ": Container " + container.id + " is not running");
   }
+  call.done();
+  co_return;
+}
+
+Task<void> FakeEngine::rename(std::string id, std::string name) {
+  Call call(*this, "rename", name_of(id) + " " + name);
+  auto& container = require("rename container " + id, id).container;
+  const auto* holder = find(name);
+  if (holder != nullptr && holder->container.id != container.id) {
+    throw Error(ErrorKind::conflict, "rename container " + id + ": the name " + name + " is taken");
+  }
+  container.name = name;
   call.done();
   co_return;
 }

@@ -93,6 +93,7 @@ class FakeEngine final : public ports::ContainerEngine {
   Task<std::vector<ports::Container>> list(ports::Labels labels) override;
   Task<std::optional<ports::Container>> inspect(std::string id_or_name) override;
   Task<std::string> create(ports::ContainerSpec spec) override;
+  Task<void> rename(std::string id, std::string name) override;
   Task<void> start(std::string id) override;
   Task<void> stop(std::string id, std::chrono::seconds grace) override;
   Task<void> signal(std::string id, std::string signal) override;

@@ -18,6 +18,7 @@ class NullEngine : public ports::ContainerEngine {
   Task<std::string> create(ports::ContainerSpec) override { unexpected("create"); }
   Task<void> start(std::string) override { unexpected("start"); }
   Task<void> stop(std::string, std::chrono::seconds) override { unexpected("stop"); }
+  Task<void> rename(std::string, std::string) override { unexpected("rename"); }
   Task<void> signal(std::string, std::string) override { unexpected("signal"); }
   Task<void> remove(std::string) override { unexpected("remove"); }
   Task<std::vector<std::string>> log_tail(std::string, int) override { unexpected("log_tail"); }

@@ -175,6 +175,17 @@ TEST_CASE("the internal file of a service that is called with gRPC") {
   CHECK(count(earlier, "http2") == 1);
 }
 
+TEST_CASE("a service that is found by Docker's DNS has no server for calls between services") {
+  auto by_name = input({route("queue", "queue", 5000, {{"10.213.176.12", 5000}}), route("greeter", "", 5000, {})});
+  by_name.routes[0].settings.dns = true;
+  by_name.routes[1].settings.grpc = true;
+  CHECK(blocked_services(by_name).empty());
+  const auto files = render_upstream_files(by_name);
+  CHECK(files.at("queue.conf").find("server 10.213.176.12:5000;") != std::string::npos);
+  CHECK(files.at("deployctl.conf").find("queue") == std::string::npos);
+  CHECK(count(files.at("deployctl.conf"), "listen 10.213.176.2:5000 default_server;") == 1);
+}
+
 TEST_CASE("nginx.conf passes requests on with the directive of the service's protocol") {
   domain::ProxySettings settings;
   settings.upstream = "backend";

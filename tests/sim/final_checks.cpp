@@ -241,6 +241,13 @@ class Settled {
     if (for_a_person) return;
     const auto live = agent_.journal.targets.live(service.name);
     if (addresses(live) != routed) watch_.broken("requests of " + service.name + " do not go to what is live");
+    if (service.proxy.dns && !live.empty() && !state_lost_) {
+      const auto names = stage_.world.engine.names();
+      if (std::find(names.begin(), names.end(), service.name) == names.end() ||
+          stage_.world.engine.at(service.name).container.id != live.front().container_id) {
+        watch_.broken("the name " + service.name + " does not lead to what is live");
+      }
+    }
     for (const auto& target : live) {
       const auto* container = stage_.at_address(target.address);
       if (container == nullptr || container->container.id != target.container_id) {

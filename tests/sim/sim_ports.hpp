@@ -40,6 +40,10 @@ class SimEngine final : public ports::ContainerEngine {
   Task<void> stop(std::string id, std::chrono::seconds grace) override {
     return pass("stop", id, engine_.stop(id, grace));
   }
+  Task<void> rename(std::string id, std::string name) override {
+    const auto late = [this, id, name] { finish("rename", id, engine_.rename(id, name)); };
+    return pass("rename", id, engine_.rename(id, name), late);
+  }
   Task<void> signal(std::string id, std::string signal) override {
     return pass("signal", id, engine_.signal(id, signal));
   }

@@ -75,6 +75,8 @@ void Stage::add_services() {
     if (service.name == "worker" && random_.chance(700)) {  // takes no traffic, and is proved healthy all the same
       service.proxy.port = 0;
       service.proxy.upstream.clear();
+    } else if (service.name == "worker") {
+      service.proxy.dns = service.replicas == 1;
     }
     least_replicas_[service.name] = service.replicas;
     world.services.push_back(service);
@@ -84,7 +86,7 @@ void Stage::add_services() {
 void Stage::reconfigure() {
   auto& service = world.services[random_.below(world.services.size())];
   if (random_.chance(500)) {
-    service.replicas = random_.between(1, 3);
+    service.replicas = service.proxy.dns ? 1 : random_.between(1, 3);
   } else {
     service.container.environment["GENERATION"] = std::to_string(++reconfigurations_);
   }
