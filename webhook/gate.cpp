@@ -63,6 +63,10 @@ std::string wrong_trigger(domain::Trigger trigger, const Services& services) {
                 [](const Service& service) { return "on " + domain::to_string(service.trigger); });
 }
 
+constexpr std::string_view skip_mark = "[skip deploy]";
+
+std::string asks_to_skip() { return "the head commit's message says " + std::string(skip_mark); }
+
 /// The services of `repository` that `trigger` deploys from `branch`, or the reason why there are none.
 std::pair<Services, std::string> matching(const std::vector<Service>& services, const std::string& repository,
                                           const std::string& branch, domain::Trigger trigger) {
@@ -101,7 +105,9 @@ struct Decide {
     const auto branch = push.ref.substr(branches.size());
     if (push.deleted || is_null_commit(push.after)) return because("the branch " + in_quotes(branch) + " was deleted");
     const auto [found, reason] = matching(services, push.repository.full_name, branch, domain::Trigger::push);
-    return found.empty() ? because(reason) : deploy(found, push.after);
+    if (found.empty()) return because(reason);
+    if (push.message.find(skip_mark) != std::string::npos) return because(asks_to_skip());
+    return deploy(found, push.after);
   }
 
   Decision operator()(const WorkflowRunEvent& run) const {
@@ -127,6 +133,7 @@ struct Decide {
              std::find(service.workflows.begin(), service.workflows.end(), run.path) != service.workflows.end();
     });
     if (allowed.empty()) return because(wrong_workflow(run.path, found));
+    if (run.message.find(skip_mark) != std::string::npos) return because(asks_to_skip());
     return deploy(allowed, run.head_sha);
   }
 

@@ -48,12 +48,14 @@ Repository repository_at(const JsonFields& fields, const std::string& path) {
 }
 
 PushEvent read_push(std::string_view json) {
-  const JsonFields fields(json, {"repository.id", "repository.full_name", "ref", "after", "deleted"}, json_depth_max);
+  const JsonFields fields(json, {"repository.id", "repository.full_name", "ref", "after", "deleted", "head_commit.message"},
+                          json_depth_max);
   PushEvent push;
   push.repository = repository_at(fields, "repository");
   push.ref = fields.text("ref");
   push.after = fields.commit("after");
   push.deleted = fields.boolean("deleted");
+  push.message = fields.text_or_empty("head_commit.message");
   return push;
 }
 
@@ -62,7 +64,8 @@ WorkflowRunEvent read_workflow_run(std::string_view json) {
       json,
       {"repository.id", "repository.full_name", "action", "workflow_run.conclusion", "workflow_run.event",
        "workflow_run.head_branch", "workflow_run.head_sha", "workflow_run.path", "workflow_run.head_repository",
-       "workflow_run.head_repository.id", "workflow_run.head_repository.full_name"},
+       "workflow_run.head_repository.id", "workflow_run.head_repository.full_name",
+       "workflow_run.head_commit.message"},
       json_depth_max);
   WorkflowRunEvent run;
   run.repository = repository_at(fields, "repository");
@@ -73,6 +76,7 @@ WorkflowRunEvent read_workflow_run(std::string_view json) {
   run.head_sha = fields.commit("workflow_run.head_sha");
   run.path = fields.text("workflow_run.path");
   run.path.resize(std::min(run.path.find('@'), run.path.size()));
+  run.message = fields.text_or_empty("workflow_run.head_commit.message");
   if (!fields.absent("workflow_run.head_repository")) {
     run.head_repository = repository_at(fields, "workflow_run.head_repository");
   }

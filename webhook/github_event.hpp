@@ -21,6 +21,7 @@ struct PushEvent {
   std::string ref;    // refs/heads/…, refs/tags/…
   std::string after;  // 40 lower-case hexadecimal digits; 40 zeros: the ref was deleted
   bool deleted = false;
+  std::string message;  // of the head commit; empty: none, e.g. of a deleted ref
 };
 
 struct WorkflowRunEvent {
@@ -32,6 +33,7 @@ struct WorkflowRunEvent {
   std::string head_sha;                       // 40 lower-case hexadecimal digits
   std::string path;                           // of the workflow's file, without GitHub's "@ref" suffix
   std::optional<Repository> head_repository;  // none: the fork was deleted
+  std::string message;                        // of the head commit; empty: not said
 };
 
 struct PingEvent {

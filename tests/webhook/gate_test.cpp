@@ -109,6 +109,8 @@ TEST_CASE("a push deploys nothing, and says why") {
        {service("backend", "shop/backend", "main", Trigger::workflow_run),
         service("worker", "shop/backend", "main", Trigger::manual)},
        "nothing is deployed on push; backend is deployed on workflow_run, worker on manual"},
+      {[](PushEvent& event) { event.message = "Update the notes\n\n[skip deploy]"; }, one,
+       "the head commit's message says [skip deploy]"},
   };
   for (const auto& item : cases) {
     CAPTURE(item.reason);
@@ -130,6 +132,8 @@ TEST_CASE("a workflow run deploys nothing, and says why") {
     std::string reason;
   };
   const std::vector<Case> cases{
+      {[](WorkflowRunEvent& event) { event.message = "[skip deploy] Update the notes"; }, one,
+       "the head commit's message says [skip deploy]"},
       {[](WorkflowRunEvent& event) { event.repository.full_name = "shop/other"; }, one,
        "no service is deployed from repository \"shop/other\""},
       {[](WorkflowRunEvent& event) { event.action = "requested"; }, one,

@@ -49,6 +49,7 @@ TEST_CASE("a real deletion of a tag is read") {
   CHECK(push.ref == "refs/tags/simple-tag");
   CHECK(push.after == std::string(40, '0'));
   CHECK(push.deleted);
+  CHECK(push.message.empty());
 }
 
 TEST_CASE("a real workflow run is read") {
@@ -62,6 +63,7 @@ TEST_CASE("a real workflow run is read") {
   CHECK(run.head_sha == "3484a3fb816e0859fd6e1cea078d76385ff50625");
   CHECK(run.path == ".github/workflows/test.yml");
   CHECK(run.head_repository == Repository{300029405, "octo-org/octo-repo"});
+  CHECK(run.message == "build(test): check workflow run event payload");
 }
 
 TEST_CASE("a run that has not ended has no conclusion") {
