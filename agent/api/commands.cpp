@@ -6,6 +6,7 @@
 #include "agent/api/queries.hpp"
 #include "agent/base/error.hpp"
 #include "agent/domain/image_reference.hpp"
+#include "agent/rollout/taking_back.hpp"
 
 namespace deploy::api {
 
@@ -52,6 +53,7 @@ AcceptedView Commands::rollout(const RolloutRequest& request, const std::string&
 }
 
 AcceptedView Commands::rollback(const RollbackRequest& request, const std::string& who) {
+  if (request.release != 0) return rollback_release(request, who);
   check_service(request.service);
   store::Job job;
   job.kind = domain::RolloutKind::rollback;
@@ -61,6 +63,13 @@ AcceptedView Commands::rollback(const RollbackRequest& request, const std::strin
   const bool to_previous = request.to.empty() && baked && baked->previous;
   job.revision = to_previous ? journal_.revisions.get(*baked->previous).name
                              : revision_to_return_to(request.service, request.to).name;
+  const auto irreversible = rollout::irreversible_since(journal_, request.service, job.revision);
+  if (!irreversible.empty() && !request.confirmed) {
+    throw Error(ErrorKind::conflict, irreversible + "; " + job.revision +
+                                         " may not understand the data any more. Go back all the same with: deployctl "
+                                         "rollback " +
+                                         request.service + " --to " + job.revision + " --yes");
+  }
   job.cause = "deployctl rollback to " + job.revision + by(who);
   AcceptedView accepted;
   journal_.transaction([&] {
@@ -69,6 +78,33 @@ AcceptedView Commands::rollback(const RollbackRequest& request, const std::strin
     accepted = queue({job});
   });
   return accepted;
+}
+
+AcceptedView Commands::rollback_release(const RollbackRequest& request, const std::string& who) {
+  const auto name = "release " + std::to_string(request.release);
+  if (!request.service.empty() || !request.to.empty()) {
+    throw Error(ErrorKind::invalid, "a rollback goes back with a service or with a release, not with both");
+  }
+  const domain::ReleaseId release{request.release};
+  const auto rollouts = journal_.rollouts.of_release(release);
+  if (rollouts.empty()) throw Error(ErrorKind::not_found, "there is no " + name + "; `deployctl history` names them");
+  const bool under_way = std::any_of(rollouts.begin(), rollouts.end(),
+                                     [](const auto& rollout) { return !domain::is_final(rollout.phase); });
+  if (under_way) throw Error(ErrorKind::conflict, name + " is still under way; wait for its end, or cancel it first");
+  const auto back =
+      rollout::take_back(journal_, release, "deployctl rollback --release " + std::to_string(request.release) + by(who),
+                         request.confirmed);
+  if (!back.irreversible.empty()) {
+    throw Error(ErrorKind::conflict, joined(back.irreversible) +
+                                         "; earlier revisions may not understand the data any more. Go back all the "
+                                         "same with: deployctl rollback --release " +
+                                         std::to_string(request.release) + " --yes");
+  }
+  if (back.jobs.empty()) {
+    throw Error(ErrorKind::conflict, "nothing of " + name + " can be taken back: " +
+                                         (back.left.empty() ? "nothing of it went live" : joined(back.left)));
+  }
+  return queue(back.jobs);
 }
 
 /// The service's rollout under way, if it has come as far as its bake and not beyond.

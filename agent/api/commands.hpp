@@ -22,7 +22,8 @@ class Commands {
 
   /// Throw Error: not_found for a service or revision that does not exist, invalid for a request that makes no sense.
   AcceptedView rollout(const RolloutRequest& request, const std::string& who);
-  /// A rollout that bakes is turned round for it.
+  /// A rollout that bakes is turned round for it. Throws Error(conflict), too, where data was changed in between in a
+  /// way that the earlier version may not understand, unless that was confirmed.
   AcceptedView rollback(const RollbackRequest& request, const std::string& who);
   /// Ends what is queued and turns round what is under way before its switch, or while it bakes. Throws Error(conflict)
   /// where one of them has switched, or is being undone, already; then nothing was done.
@@ -34,6 +35,7 @@ class Commands {
  private:
   void check_service(const std::string& name) const;
   domain::Revision revision_to_return_to(const std::string& service, const std::string& wanted);
+  AcceptedView rollback_release(const RollbackRequest& request, const std::string& who);
   std::optional<domain::Rollout> baked_one(const std::string& service);
   AcceptedView queue(const std::vector<store::Job>& jobs);
   std::vector<domain::Rollout> to_cancel(const CancelRequest& request);

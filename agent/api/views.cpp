@@ -166,6 +166,8 @@ void fields(auto visit, Of<RolloutRequest> auto& form) {
 void fields(auto visit, Of<RollbackRequest> auto& form) {
   visit("service", form.service);
   visit("to", form.to);
+  visit("release", form.release);
+  visit("confirmed", form.confirmed);
 }
 
 void fields(auto visit, Of<CancelRequest> auto& form) {

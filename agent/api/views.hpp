@@ -168,6 +168,8 @@ struct RolloutRequest {
 struct RollbackRequest {
   std::string service;
   std::string to;
+  std::int64_t release = 0;  // all that it brought, in place of one service
+  bool confirmed = false;  // although data was changed in a way that an earlier version may not understand
   bool operator==(const RollbackRequest&) const = default;
 };
 

@@ -33,6 +33,15 @@ std::string human_bytes(std::uint64_t bytes);
 /// For people: "0.3 s", "12.0 s" below a minute, "2 min 5 s", "1 h 3 min" above; "20 ms" below a tenth of a second.
 std::string human_duration(std::chrono::milliseconds duration);
 
+/// Each line of `text`, as split_lines.
+template <class OnLine>
+void each_line(std::string_view text, const OnLine& on_line) {
+  for (const auto& line : split_lines(text)) on_line(line);
+}
+
+/// Every `what` in `text` replaced.
+std::string replaced(std::string text, std::string_view what, std::string_view by);
+
 /// "1 service", "2 services".
 std::string counted(std::size_t count, std::string_view noun);
 

@@ -152,6 +152,7 @@ void read_release(const Value& value, ReleaseSettings& release) {
   Fields fields(value);
   fields.duration("settle", milliseconds(0), hour, release.settle);
   fields.duration("settle_max", milliseconds(0), hour, release.settle_max);
+  fields.boolean("atomic", release.atomic);
   fields.finish();
   if (release.settle_max < release.settle) {
     value.error("has a `settle_max` below its `settle`",

@@ -51,6 +51,7 @@ struct NginxSettings {
 struct ReleaseSettings {
   std::chrono::milliseconds settle{5000};       // wait for more events after the last one
   std::chrono::milliseconds settle_max{60000};  // but never longer than this
+  bool atomic = false;                          // when one of its rollouts fails, the others are taken back
   bool operator==(const ReleaseSettings&) const = default;
 };
 

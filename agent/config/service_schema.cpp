@@ -7,6 +7,7 @@
 
 #include "agent/config/checks.hpp"
 #include "agent/config/container_schema.hpp"
+#include "agent/config/hooks_schema.hpp"
 #include "agent/config/scalars.hpp"
 #include "agent/config/schema.hpp"
 #include "agent/config/source_schema.hpp"
@@ -19,9 +20,6 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds hour = std::chrono::hours(1);
 constexpr milliseconds day = std::chrono::hours(24);
-
-/// Keys of the design that this version cannot act on: better refused than ignored.
-constexpr std::array<std::string_view, 2> later_keys{"hooks", "compose"};
 
 void read_trigger(Fields& fields, domain::Service& service) {
   using domain::Trigger;
@@ -316,12 +314,12 @@ std::optional<ServiceFile> parse_service(const std::string& file, const std::str
   if (proxy) read_proxy(*proxy, result);
   if (auto health = fields.find("health")) read_health(*health, proxy.has_value(), service);
   fields.duration("drain", milliseconds(0), day, service.drain);
+  if (auto hooks = fields.find("hooks")) read_hooks(*hooks, service.hooks);
+  fields.boolean("migrates_on_boot", service.migrates_on_boot);
   fields.integer("retain", 1, 100, service.retain);
   read_supersede(fields, service);
-  for (auto key : later_keys) {
-    fields.refuse(std::string(key), "is not supported yet",
-                  key == "compose" ? "write its settings under `container`" : "remove it");
-  }
+  // Of the design, and not there yet: better refused than ignored.
+  fields.refuse("compose", "is not supported yet", "write its settings under `container`");
   fields.finish();
   return result;
 }

@@ -87,10 +87,18 @@ void add_acting_commands(CLI::App& app, Arguments& arguments) {
   });
 
   auto* rollback_command = app.add_subcommand("rollback", "Go back to an earlier revision of a service");
-  rollback_command->add_option("SERVICE", arguments.rollback.service, "The service")->required();
+  auto* service = rollback_command->add_option("SERVICE", arguments.rollback.service, "The service");
+  rollback_command->add_option("--release", arguments.rollback.release, "Take back all that this release brought")
+      ->check(CLI::PositiveNumber)
+      ->excludes(service);
   rollback_command->add_option("--to", arguments.rollback.to, "The revision; else the one that was live before");
+  rollback_command->add_flag("--yes", arguments.rollback.yes,
+                             "Go back although a hook or the app changed data in a way that cannot be taken back");
   add_wait_options(*rollback_command, arguments, arguments.rollback.wait);
   rollback_command->callback([&arguments] {
+    if (arguments.rollback.service.empty() && arguments.rollback.release == 0) {
+      throw CLI::ValidationError("name a service, or a release with --release");
+    }
     arguments.rollback.wait.timeout = timeout_of(arguments);
     arguments.command = [options = arguments.rollback](Session session) {
       return rollback(std::move(session), options);

@@ -26,6 +26,8 @@ struct RolloutOptions {
 struct RollbackOptions {
   std::string service;
   std::string to;  // a revision; empty: the one before
+  std::int64_t release = 0;  // in place of a service
+  bool yes = false;
   WaitOptions wait;
 };
 

@@ -93,7 +93,7 @@ Task<int> rollout(Session session, RolloutOptions options) {
 }
 
 Task<int> rollback(Session session, RollbackOptions options) {
-  api::RollbackRequest request{options.service, options.to};
+  api::RollbackRequest request{options.service, options.to, options.release, options.yes};
   auto accepted = co_await session.client.roll_back(std::move(request));
   co_return co_await wait_and_print(session, std::move(accepted), options.wait);
 }

@@ -47,7 +47,9 @@ http::Limits webhook_limits() {
   return limits;
 }
 
-rollout::Settle settle_of(const config::ReleaseSettings& release) { return {release.settle, release.settle_max}; }
+rollout::Settle settle_of(const config::ReleaseSettings& release) {
+  return {release.settle, release.settle_max, release.atomic};
+}
 
 /// `key` of agent.yaml is where the folder was named.
 void make_folder(const std::filesystem::path& folder, const std::string& key) {

@@ -67,6 +67,7 @@ Task<SiteAddresses> prepare_site(ports::ContainerEngine& engine, store::Database
   site.network = agent.network;
   site.routing_network = agent.routing.network;
   site.state = state;
+  site.saved = state;
   site.keep_free_bytes = agent.disk.keep_free_bytes;
   site.memory = {available_memory, agent.memory.keep_free_bytes, agent.memory.waits};
   site.workers_leaving = agent.nginx.workers_leaving;

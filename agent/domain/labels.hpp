@@ -12,6 +12,7 @@ inline constexpr auto service = "deployctl.service";
 inline constexpr auto revision = "deployctl.revision";
 inline constexpr auto rollout = "deployctl.rollout";
 inline constexpr auto target = "deployctl.target";
+inline constexpr auto hook = "deployctl.hook";  // a container that a hook runs in: never a target
 
 /// Empty where there is none.
 std::string text(const std::map<std::string, std::string>& all, const char* name);

@@ -30,6 +30,8 @@ constexpr NameTable<StrategyKind, 3> strategies{{{StrategyKind::rolling, "rollin
                                                  {StrategyKind::blue_green, "blue-green"},
                                                  {StrategyKind::recreate, "recreate"}}};
 
+constexpr std::size_t shown_command_bytes = 80;
+
 constexpr NameTable<Supersede, 2> supersedes{{{Supersede::running, "running"}, {Supersede::queued, "queued"}}};
 
 }  // namespace
@@ -55,6 +57,22 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HealthCheck, http, port, tcp_por
                                                 failures, min_healthy, deadline)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ProxySettings, upstream, port, grpc, dns, server_parameters,
                                                 directives)
+
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Hook, run, environment, in, save, keep, restore, host, port, path,
+                                                timeout, irreversible)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Hooks, before, verify, after)
+
+std::string to_text(const Hook& hook) {
+  if (hook.run.empty()) {
+    return "GET http://" + hook.host + (hook.port == 80 ? "" : ":" + std::to_string(hook.port)) + hook.path;
+  }
+  std::string text;
+  for (const auto& word : hook.run) text += (text.empty() ? "" : " ") + word;
+  if (text.size() <= shown_command_bytes) return text;
+  auto end = shown_command_bytes;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;  // not within a character
+  return text.substr(0, end) + "…";
+}
 
 HealthCheck asked_once(HealthCheck check) {
   check.successes = check.failures = 1;
@@ -82,6 +100,8 @@ nlohmann::json to_json_value(const Service& service) {
                        {"health", service.health},
                        {"proxy", service.proxy},
                        {"drain", service.drain},
+                       {"hooks", service.hooks},
+                       {"migrates_on_boot", service.migrates_on_boot},
                        {"retain", service.retain},
                        {"supersede", to_string(service.supersede)}};
   if (service.source.git) value["git"] = *service.source.git;
@@ -108,6 +128,8 @@ Service service_from_json(const nlohmann::json& value) {
   service.health = value.value("health", service.health);
   service.proxy = value.value("proxy", service.proxy);
   service.drain = value.value("drain", service.drain);
+  service.hooks = value.value("hooks", service.hooks);
+  service.migrates_on_boot = value.value("migrates_on_boot", service.migrates_on_boot);
   service.retain = value.value("retain", service.retain);
   service.supersede = supersede_from(value.value("supersede", "running")).value_or(Supersede::running);
   return service;

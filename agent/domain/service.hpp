@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "agent/domain/hook.hpp"
+
 namespace deploy::domain {
 
 enum class Trigger { push, workflow_run, registry_package, manual };
@@ -140,7 +142,9 @@ struct Service {
   HealthCheck health;
   ProxySettings proxy;
   std::chrono::milliseconds drain{30000};
-  int retain = 3;  // revisions kept for rollback
+  Hooks hooks;
+  bool migrates_on_boot = false;  // a start of its app changes data in a way that an earlier version may not understand
+  int retain = 3;                 // revisions kept for rollback
   Supersede supersede = Supersede::running;
   bool operator==(const Service&) const = default;
 };

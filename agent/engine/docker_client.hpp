@@ -32,6 +32,8 @@ class DockerClient final : public ports::ContainerEngine {
   Task<void> follow_logs(std::string id, ports::LogOptions options, ports::OnLog on_line) override;
   Task<ports::ExecResult> exec(std::string id, std::vector<std::string> argv,
                                std::chrono::milliseconds deadline) override;
+  Task<ports::ExecResult> exec_to(std::string id, std::vector<std::string> argv, std::chrono::milliseconds deadline,
+                                  ports::OnData on_output) override;
   Task<std::vector<ports::ProcessEntry>> processes(std::string id) override;
   Task<std::optional<int>> established_connections(std::string id, std::uint16_t port) override;
 
@@ -52,7 +54,7 @@ class DockerClient final : public ports::ContainerEngine {
   Task<std::string> stop_signal(std::string id);
   Task<void> wait_removed(std::string id);
   Task<void> read_logs(std::string id, ports::LogOptions options, ports::OnLog on_line);
-  Task<ports::ExecResult> run_exec(std::string id, std::vector<std::string> argv);
+  Task<ports::ExecResult> run_exec(std::string id, std::vector<std::string> argv, ports::OnData on_output);
 
   EngineConnection engine_;
   asio::thread_pool& pool_;

@@ -70,11 +70,18 @@ Task<ports::ExecResult> DockerClient::exec(std::string id, std::vector<std::stri
                                            std::chrono::milliseconds deadline) {
   if (argv.empty()) throw Error(ErrorKind::invalid, "run a command in container " + id + ": the command is empty");
   std::string what = argv.front() + " in container " + id;
-  auto running = run_exec(std::move(id), std::move(argv));
+  auto running = run_exec(std::move(id), std::move(argv), nullptr);
   co_return co_await with_deadline(std::move(running), deadline, std::move(what));
 }
 
-Task<ports::ExecResult> DockerClient::run_exec(std::string id, std::vector<std::string> argv) {
+Task<ports::ExecResult> DockerClient::exec_to(std::string id, std::vector<std::string> argv,
+                                              std::chrono::milliseconds deadline, ports::OnData on_output) {
+  std::string what = argv.at(0) + " in container " + id;
+  auto running = run_exec(std::move(id), std::move(argv), std::move(on_output));
+  co_return co_await with_deadline(std::move(running), deadline, std::move(what));
+}
+
+Task<ports::ExecResult> DockerClient::run_exec(std::string id, std::vector<std::string> argv, ports::OnData on_output) {
   EngineCall create;
   create.what = "run " + argv.front() + " in container " + id;
   create.method = "POST";
@@ -85,7 +92,8 @@ Task<ports::ExecResult> DockerClient::run_exec(std::string id, std::vector<std::
   const std::string exec_path = "/exec/" + http::url_encode(created.at("Id").get<std::string>());
 
   ports::ExecResult result;
-  LogFrames frames(false, [&result](int, std::string_view data) {
+  LogFrames frames(false, [&result, &on_output](int stream, std::string_view data) {
+    if (on_output && stream == 1) return on_output(data);
     result.output += data;
     if (result.output.size() > exec_output_bytes_max) {
       result.output.erase(0, result.output.size() - exec_output_bytes_max);

@@ -195,4 +195,11 @@ Task<ports::Verdict> Prober::prove(std::string container_id, ports::Endpoint end
   co_return co_await proof.run();
 }
 
+Task<ports::Verdict> Prober::ask(std::string host, std::uint16_t port, std::string path, milliseconds timeout) {
+  const ports::Endpoint proxy{std::move(host), port};
+  const auto answer = co_await probe_path(proxy, std::move(path), timeout);
+  const ports::Verdict verdict{answer.good, answer.text};
+  co_return verdict;
+}
+
 }  // namespace deploy::health

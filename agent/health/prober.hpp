@@ -26,6 +26,8 @@ class Prober final : public ports::HealthProber {
 
   Task<ports::Verdict> prove(std::string container_id, ports::Endpoint endpoint, domain::HealthCheck check,
                              std::function<void(std::string_view)> on_note) override;
+  Task<ports::Verdict> ask(std::string host, std::uint16_t port, std::string path,
+                           std::chrono::milliseconds timeout) override;
 
  private:
   ports::ContainerEngine& engine_;

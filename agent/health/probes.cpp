@@ -56,6 +56,22 @@ Answer failure(const std::string& what, std::uint16_t port, milliseconds timeout
   return answer;
 }
 
+/// Good where it is answered 2xx.
+Task<Answer> any_success(ports::Endpoint endpoint, std::string path, std::string json, milliseconds timeout,
+                         std::string what) {
+  try {
+    const auto response = co_await ask(endpoint, path, json, timeout);
+    Answer answer;
+    answer.good = response.status / 100 == 2;
+    answer.text = fmt::format("{} answered {}", what, response.status);
+    if (!answer.good && !response.body.empty()) answer.text += ": " + excerpt(response.body);
+    co_return answer;
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::cancelled) throw;
+    co_return failure(what, endpoint.port, timeout, error);
+  }
+}
+
 }  // namespace
 
 Task<Answer> probe_http(ports::Endpoint endpoint, domain::HealthCheck check, milliseconds timeout) {
@@ -71,17 +87,12 @@ Task<Answer> probe_http(ports::Endpoint endpoint, domain::HealthCheck check, mil
 Task<Answer> probe_warm_up(ports::Endpoint endpoint, domain::HealthCheck check, milliseconds timeout) {
   const auto* method = check.warm_up_body.empty() ? "GET" : "POST";
   const auto what = fmt::format("the warm-up {} {} on port {}", method, check.warm_up_http, endpoint.port);
-  try {
-    const auto response = co_await ask(endpoint, check.warm_up_http, check.warm_up_body, timeout);
-    Answer answer;
-    answer.good = response.status / 100 == 2;
-    answer.text = fmt::format("{} answered {}", what, response.status);
-    if (!answer.good && !response.body.empty()) answer.text += ": " + excerpt(response.body);
-    co_return answer;
-  } catch (const Error& error) {
-    if (error.kind() == ErrorKind::cancelled) throw;
-    co_return failure(what, endpoint.port, timeout, error);
-  }
+  co_return co_await any_success(endpoint, check.warm_up_http, check.warm_up_body, timeout, what);
+}
+
+Task<Answer> probe_path(ports::Endpoint endpoint, std::string path, milliseconds timeout) {
+  const auto what = fmt::format("GET {} on {}:{}", path, endpoint.address, endpoint.port);
+  co_return co_await any_success(endpoint, path, "", timeout, what);
 }
 
 Task<Answer> probe_tcp(ports::Endpoint endpoint, milliseconds timeout) {

@@ -19,6 +19,10 @@ Task<Answer> probe_http(ports::Endpoint endpoint, domain::HealthCheck check, std
 /// `timeout` is good. Throws Error(cancelled) alone.
 Task<Answer> probe_warm_up(ports::Endpoint endpoint, domain::HealthCheck check, std::chrono::milliseconds timeout);
 
+/// One GET of the endpoint, whose address may be a host's name. Any 2xx within `timeout` is good. Throws
+/// Error(cancelled) alone.
+Task<Answer> probe_path(ports::Endpoint endpoint, std::string path, std::chrono::milliseconds timeout);
+
 /// One connection, which is closed at once. Throws Error(cancelled) alone.
 Task<Answer> probe_tcp(ports::Endpoint endpoint, std::chrono::milliseconds timeout);
 

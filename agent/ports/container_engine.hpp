@@ -97,6 +97,8 @@ struct BuildRequest {
   Labels labels;
 };
 
+using OnData = std::function<void(std::string_view data)>;
+
 struct ExecResult {
   int exit_code = 0;
   std::string output;  // standard output and error, at most 64 KiB
@@ -151,6 +153,9 @@ class ContainerEngine {
   virtual Task<std::vector<std::string>> log_tail(std::string id, int lines) = 0;
   virtual Task<void> follow_logs(std::string id, LogOptions options, OnLog on_line) = 0;
   virtual Task<ExecResult> exec(std::string id, std::vector<std::string> argv, std::chrono::milliseconds deadline) = 0;
+  /// As exec, but standard output goes to `on_output` as it comes, and only standard error into the result.
+  virtual Task<ExecResult> exec_to(std::string id, std::vector<std::string> argv, std::chrono::milliseconds deadline,
+                                   OnData on_output) = 0;
   virtual Task<std::vector<ProcessEntry>> processes(std::string id) = 0;
   /// Established TCP connections, IPv4 and IPv6, to this port inside the container; nullopt where the container's
   /// network namespace cannot be read from here.

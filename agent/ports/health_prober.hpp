@@ -30,6 +30,11 @@ class HealthProber {
   /// check's deadline passes. `on_note` hears of each new answer once. Never throws for an unhealthy target.
   virtual Task<Verdict> prove(std::string container_id, Endpoint endpoint, domain::HealthCheck check,
                               std::function<void(std::string_view)> on_note) = 0;
+
+  /// One GET http://<host>:<port><path>, by a host's name or address; healthy where it is answered 2xx within
+  /// `timeout`. Redirects are not followed. Throws Error(cancelled) alone.
+  virtual Task<Verdict> ask(std::string host, std::uint16_t port, std::string path,
+                            std::chrono::milliseconds timeout) = 0;
 };
 
 }  // namespace deploy::ports

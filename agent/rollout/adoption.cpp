@@ -81,6 +81,7 @@ Task<std::map<std::string, Adoption::Strangers>> Adoption::strangers() {
   const ports::Labels ours{{domain::labels::instance, instance_}};
   const auto containers = co_await engine_.list(ours);
   for (const auto& container : containers) {
+    if (container.labels.contains(domain::labels::hook)) continue;
     const auto target = journal_.target_of(container);
     if (target && target->state != domain::TargetState::gone) continue;
     const auto inspected = co_await engine_.inspect(container.id);

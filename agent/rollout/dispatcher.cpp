@@ -25,6 +25,16 @@ void add_dependencies(const std::string& service, const std::vector<domain::Serv
   }
 }
 
+std::set<std::string> dependents_of(const std::string& service, const std::vector<domain::Service>& services) {
+  std::set<std::string> dependents;
+  for (const auto& other : services) {
+    std::set<std::string> needed;
+    add_dependencies(other.name, services, needed);
+    if (needed.contains(service)) dependents.insert(other.name);
+  }
+  return dependents;
+}
+
 }  // namespace
 
 Ready choose_ready(const Queue& queue, const std::vector<domain::Service>& services, int rollouts_max) {
@@ -51,21 +61,23 @@ Ready choose_ready(const Queue& queue, const std::vector<domain::Service>& servi
     }
     std::set<std::string> needed;
     add_dependencies(rollout.service, services, needed);
+    const bool goes_back = rollout.kind == domain::RolloutKind::rollback;
+    const auto first = goes_back ? dependents_of(rollout.service, services) : needed;  // in its own release
     const auto together = of_release(rollout.release);
     const auto failed = std::find_if(together.begin(), together.end(), [&](const domain::Rollout& other) {
-      return needed.contains(other.service) && domain::is_final(other.phase) && !domain::is_success(other.phase) &&
+      return first.contains(other.service) && domain::is_final(other.phase) && !domain::is_success(other.phase) &&
              other.phase != Phase::superseded && !promoted(other.id);
     });
     if (failed != together.end()) {
-      ready.give_up.push_back({rollout, failed->service + ", which " + rollout.service +
-                                            " depends on, was not rolled out (rollout " +
-                                            std::to_string(failed->id.value) + ")"});
+      const auto why = goes_back ? ", which depends on " + rollout.service + ", was not rolled back"
+                                 : ", which " + rollout.service + " depends on, was not rolled out";
+      ready.give_up.push_back({rollout, failed->service + why + " (rollout " + std::to_string(failed->id.value) + ")"});
       continue;
     }
     const bool waits =
         std::any_of(needed.begin(), needed.end(), [&](const auto& name) { return busy.contains(name); }) ||
         std::any_of(unfinished.begin(), unfinished.end(), [&](const domain::Rollout& other) {
-          return other.release == rollout.release && needed.contains(other.service) && !promoted(other.id);
+          return other.release == rollout.release && first.contains(other.service) && !promoted(other.id);
         });
     const bool taken = busy.contains(rollout.service) || closed.contains(rollout.service) ||
                        (drain.contains(rollout.service) && runs_alone(rollout));
@@ -146,8 +158,8 @@ void Dispatcher::start_ready() {
     running_.emplace(rollout.id, interrupt);
     tasks_.spawn("rollout " + std::to_string(rollout.id.value), run_one(rollout.id, interrupt));
   }
-  // Giving up one may let its own dependents be given up, and they may be alone in the queue.
-  if (!ready.give_up.empty()) start_ready();
+  // Giving up one may let its own dependents be given up, and may have ended their release.
+  if (!ready.give_up.empty()) woken_ = true;
 }
 
 bool Dispatcher::runs_alone(const domain::Rollout& rollout) {

@@ -197,6 +197,7 @@ Task<Outcome> StepEffects::undo_image(Work& work) {
 }
 
 Task<Outcome> StepEffects::prune(Work& work) {
+  co_await remove_one_offs(work);
   // The next one catches up. The one that began while this one drained may not have said yet what it needs.
   for (const auto& other : journal_.rollouts.unfinished()) {
     const bool beside = other.service == work.service.name && other.id != work.rollout.id;

@@ -36,7 +36,7 @@ std::string config_hash(const domain::Service& service, const ResolvedSettings& 
   if (resolved.source.git) resolved.source.git->args = settings.build_args;
   auto value = domain::to_json_value(resolved);
   for (const auto* name : {"repo", "branch", "trigger", "workflows", "depends_on", "vars", "strategy", "max_surge",
-                           "max_unavailable", "bake", "drain", "retain", "supersede", "image"}) {
+                           "max_unavailable", "bake", "drain", "hooks", "migrates_on_boot", "retain", "supersede", "image"}) {
     value.erase(name);
   }
   if (value.contains("git")) {
@@ -53,6 +53,11 @@ std::string revision_name(const std::string& service, const std::string& origin,
 
 std::string container_name(const domain::Revision& revision, const domain::Target& target) {
   return revision.name + "-" + std::to_string(target.rollout.value) + "-" + std::to_string(target.slot);
+}
+
+std::string begun_at(const domain::Rollout& rollout) {
+  const auto since = rollout.created.time_since_epoch();
+  return "@" + std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(since).count());
 }
 
 std::string image_tag(const std::string& service, const std::string& revision) {

@@ -26,6 +26,9 @@ std::string revision_name(const std::string& service, const std::string& origin,
 /// <revision>-<rollout>-<slot>: one rollout never takes another's container for its own.
 std::string container_name(const domain::Revision& revision, const domain::Target& target);
 
+/// "@<ms>": tells rollouts apart whose number came again because a state folder was lost.
+std::string begun_at(const domain::Rollout& rollout);
+
 /// deployctl/<service>:<revision>
 std::string image_tag(const std::string& service, const std::string& revision);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "agent/base/error.hpp"
 #include "strategies/strategy.hpp"
@@ -50,6 +51,30 @@ std::vector<domain::Step> to_steps(const domain::Rollout& rollout, const std::ve
   return steps;
 }
 
+/// The users' hooks are the same whatever the strategy: `before` comes before everything, and not when going back;
+/// `verify` after the first proof of health; `after` once all new targets have the traffic, while undo is still possible.
+std::vector<strategies::PlannedStep> with_hooks(const std::vector<strategies::PlannedStep>& planned,
+                                                const domain::Hooks& hooks, domain::RolloutKind kind) {
+  using domain::StepKind;
+  std::vector<strategies::PlannedStep> steps;
+  if (kind == domain::RolloutKind::deploy) steps.assign(hooks.before.size(), {StepKind::before, {}});
+  bool verified = false;
+  bool checked = false;
+  const auto promoted = std::find_if(planned.begin(), planned.end(),
+                                     [](const auto& step) { return step.kind == StepKind::promote; });
+  for (const auto& step : planned) {
+    const bool settled = step.kind == StepKind::bake || step.kind == StepKind::promote;
+    if (settled && !std::exchange(checked, true)) {
+      steps.insert(steps.end(), hooks.after.size(), {StepKind::after, promoted->targets});
+    }
+    steps.push_back(step);
+    if (step.kind == StepKind::probe && !std::exchange(verified, true)) {
+      steps.insert(steps.end(), hooks.verify.size(), {StepKind::verify, step.targets});
+    }
+  }
+  return steps;
+}
+
 /// What people would not expect of a rollout.
 std::string warning_of(const domain::Service& service, const std::vector<domain::Target>& live) {
   if (service.strategy != domain::StrategyKind::recreate || live.empty()) return "";
@@ -89,7 +114,7 @@ void Planner::start(domain::Rollout& rollout) {
                                             service.max_unavailable, service.bake > service.bake.zero()});
     Slots slots{ids_of(fresh), ids_of(live), ids_of(journal_.targets.routed(service.name))};
     std::stable_partition(slots.old.begin(), slots.old.end(), [&](auto id) { return !has(slots.routed, id); });
-    journal_.rollouts.add_steps(to_steps(rollout, source, planned, slots));
+    journal_.rollouts.add_steps(to_steps(rollout, source, with_hooks(planned, service.hooks, rollout.kind), slots));
     rollout.previous = live.empty() ? std::nullopt : live.front().revision;
     rollout.config = domain::to_json_value(service).dump();
     rollout.phase = domain::Phase::running;

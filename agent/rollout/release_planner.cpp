@@ -4,6 +4,7 @@
 #include <map>
 
 #include "agent/domain/order.hpp"
+#include "agent/rollout/taking_back.hpp"
 
 namespace deploy::rollout {
 
@@ -23,6 +24,7 @@ bool wants_the_same(const store::Job& job, const domain::Rollout& rollout) {
 }  // namespace
 
 std::optional<milliseconds> ReleasePlanner::plan_due() {
+  take_back_failed();
   const auto waiting = jobs_.waiting();
   if (waiting.empty()) return std::nullopt;
   const auto due = std::min(waiting.back().created + settle_.quiet, waiting.front().created + settle_.most);
@@ -31,6 +33,30 @@ std::optional<milliseconds> ReleasePlanner::plan_due() {
   if (left > milliseconds::zero() && !clock_went_back) return left;
   journal_.transaction([&] { plan(waiting); });
   return std::nullopt;
+}
+
+/// Once, when all of the release's rollouts have ended.
+void ReleasePlanner::take_back_failed() {
+  for (const auto id : journal_.rollouts.atomic_releases()) {
+    const auto together = journal_.rollouts.of_release(id);
+    const bool ended = std::all_of(together.begin(), together.end(),
+                                   [](const auto& rollout) { return domain::is_final(rollout.phase); });
+    if (!ended) continue;
+    const auto failed = std::find_if(together.begin(), together.end(), [](const auto& rollout) {
+      return rollout.phase == domain::Phase::rolled_back || rollout.phase == domain::Phase::needs_operator;
+    });
+    journal_.transaction([&] {
+      journal_.rollouts.set_atomic(id, false);
+      if (failed == together.end()) return;
+      const auto cause = "release " + std::to_string(id.value) + " is atomic, and " + failed->service +
+                         " failed in it (rollout " + std::to_string(failed->id.value) + ")";
+      const auto back = take_back(journal_, id, cause, false);
+      for (const auto* reasons : {&back.irreversible, &back.left}) {
+        for (const auto& reason : *reasons) journal_.tell(*failed, "note", "not taken back: " + reason);
+      }
+      if (!back.jobs.empty()) plan_now(back.jobs);
+    });
+  }
 }
 
 domain::ReleaseId ReleasePlanner::plan_now(const std::vector<store::Job>& wishes) {
@@ -52,7 +78,14 @@ domain::ReleaseId ReleasePlanner::plan(const std::vector<store::Job>& jobs) {
     newest[job.service] = job;
   }
   const auto release = journal_.rollouts.add_release(journal_.now());
-  for (const auto& name : domain::dependency_order(services_)) {
+  auto order = domain::dependency_order(services_);
+  const bool goes_back = std::all_of(newest.begin(), newest.end(), [](const auto& entry) {
+    return entry.second.kind == domain::RolloutKind::rollback;
+  });
+  // What depends on something goes back before it.
+  if (goes_back) std::reverse(order.begin(), order.end());
+  journal_.rollouts.set_atomic(release, settle_.atomic && !goes_back && newest.size() > 1);
+  for (const auto& name : order) {
     const auto found = newest.find(name);
     if (found == newest.end()) continue;
     supersede(found->second, release);

@@ -15,6 +15,7 @@ namespace deploy::rollout {
 struct Settle {
   std::chrono::milliseconds quiet{5000};  // a release waits until no change has come for this long
   std::chrono::milliseconds most{60000};  // but never longer than this after its first change
+  bool atomic = false;                   // a release whose rollouts do not all go live is taken back
 };
 
 class ReleasePlanner {
@@ -23,7 +24,8 @@ class ReleasePlanner {
                  Settle settle)
       : journal_(journal), jobs_(database), services_(services), settle_(settle) {}
 
-  /// Makes one release of all waiting jobs if they have settled. Returns the time until they will have; nullopt: none
+  /// Takes back what an atomic release that failed brought, and makes one release of all waiting jobs if they have
+  /// settled. Returns the time until they will have; nullopt: none
   /// waits.
   std::optional<std::chrono::milliseconds> plan_due();
 
@@ -32,6 +34,7 @@ class ReleasePlanner {
 
  private:
   domain::ReleaseId plan(const std::vector<store::Job>& jobs);
+  void take_back_failed();
   void supersede(const store::Job& by, domain::ReleaseId release);
   domain::Rollout rollout_for(const store::Job& job, domain::ReleaseId release) const;
 

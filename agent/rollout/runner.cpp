@@ -1,6 +1,7 @@
 #include "agent/rollout/runner.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "agent/base/error.hpp"
 #include "agent/base/text.hpp"
@@ -20,6 +21,14 @@ std::chrono::milliseconds longest_proof(const domain::HealthCheck& check) {
   return check.start_after + check.warm_up_timeout + 2 * check.deadline + check.min_healthy;
 }
 
+std::chrono::milliseconds longest_hook(const domain::Hooks& hooks) {
+  std::chrono::milliseconds longest{0};
+  for (const auto* list : {&hooks.before, &hooks.verify, &hooks.after}) {
+    for (const auto& hook : *list) longest = std::max(longest, hook.timeout);
+  }
+  return longest;
+}
+
 /// No step goes on for ever. Effects have deadlines of their own and better messages; this is the last one.
 std::chrono::milliseconds deadline_of(const domain::Service& service, const domain::Step& step) {
   const auto containers = std::max<long>(1, static_cast<long>(step.targets.size()));
@@ -33,6 +42,10 @@ std::chrono::milliseconds deadline_of(const domain::Service& service, const doma
     case StepKind::pull:
     case StepKind::image:
       return minutes(30);
+    case StepKind::before:
+    case StepKind::verify:
+    case StepKind::after:
+      return longest_hook(service.hooks) + minutes(5);
     case StepKind::create:
       // Without memory it waits for the service's own drain, too, which takes a day at most.
       return hours(24) + room_deadline + minutes(2) * containers;
@@ -59,9 +72,9 @@ std::chrono::milliseconds deadline_of(const domain::Service& service, const doma
 bool left_something(const domain::Step& step) {
   const bool begun =
       step.state == StepState::running || step.state == StepState::succeeded || step.state == StepState::failed;
-  const bool looks_only = step.kind == StepKind::fetch || step.kind == StepKind::image ||
-                          step.kind == StepKind::probe || step.kind == StepKind::bake || step.kind == StepKind::drain;
-  return begun && !looks_only;
+  constexpr std::array look_only{StepKind::fetch,  StepKind::image, StepKind::probe, StepKind::verify,
+                                 StepKind::after, StepKind::bake,  StepKind::drain};
+  return begun && std::find(look_only.begin(), look_only.end(), step.kind) == look_only.end();
 }
 
 [[noreturn]] void throw_step_deadline(const domain::Step& step, std::chrono::milliseconds deadline) {

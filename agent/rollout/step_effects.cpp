@@ -55,14 +55,20 @@ Task<Outcome> StepEffects::perform(Work& work, domain::Step step) {
       co_return co_await this->pull(work);
     case image:
       co_return co_await find_image(work);
+    case before:
+      co_return co_await hook_before(work, step);
     case create:
       co_return co_await this->create(work, step);
     case start:
       co_return co_await this->start(work, step);
     case probe:
       co_return co_await this->probe(work, step);
+    case verify:
+      co_return co_await hook_verify(work, step);
     case switch_traffic:
       co_return co_await switch_forward(work, step);
+    case after:
+      co_return co_await hook_after(work, step);
     case bake:
       co_return co_await this->bake(work, step);
     case promote:
@@ -85,6 +91,8 @@ Task<Outcome> StepEffects::undo(Work& work, domain::Step step) {
     case build:
     case pull:
       co_return co_await undo_image(work);
+    case before:
+      co_return co_await undo_before(work, step);
     case create:
       co_return co_await this->remove(work, step);
     case start:
@@ -101,6 +109,8 @@ Task<Outcome> StepEffects::undo(Work& work, domain::Step step) {
     case fetch:
     case image:
     case probe:
+    case verify:
+    case after:
     case bake:
     case drain:
     case promote:
@@ -161,7 +171,13 @@ Task<Outcome> StepEffects::create(Work& work, domain::Step step) {
   for (auto& target : load(step.targets)) {
     target.revision = work.revision->id;
     target.container_name = container_name(*work.revision, target);
-    target.container_id = co_await create_one(work, target, spec);
+    spec.name = target.container_name;
+    auto own = labels_of(work);
+    own[domain::labels::target] = std::to_string(target.id.value);
+    ports::NetworkEndpoint routing;
+    routing.network = site_.routing_network;
+    routing.address = target.address;
+    target.container_id = co_await make_container(spec, own, routing);
     created.push_back(target);
   }
   Outcome outcome;
@@ -183,16 +199,19 @@ Task<std::optional<ports::Container>> StepEffects::find_own(std::string name, po
   co_return found;
 }
 
-Task<std::string> StepEffects::create_one(Work& work, domain::Target target, ports::ContainerSpec spec) {
-  const ports::Labels own{{domain::labels::instance, site_.instance},
-                          {domain::labels::service, work.service.name},
-                          {domain::labels::revision, work.revision->name},
-                          {domain::labels::rollout, std::to_string(work.rollout.id.value)},
-                          {domain::labels::target, std::to_string(target.id.value)}};
-  auto existing = co_await find_own(target.container_name, own);
+ports::Labels StepEffects::labels_of(const Work& work) {
+  return {{domain::labels::instance, site_.instance},
+          {domain::labels::service, work.service.name},
+          {domain::labels::revision, work.revision->name},
+          {domain::labels::rollout, std::to_string(work.rollout.id.value)}};
+}
+
+/// The container of that name and these labels, made where it is not there, and connected to both networks.
+Task<std::string> StepEffects::make_container(ports::ContainerSpec spec, ports::Labels own,
+                                              ports::NetworkEndpoint routing) {
+  auto existing = co_await find_own(spec.name, own);
   std::string id;
   if (!existing) {
-    spec.name = target.container_name;
     spec.labels = spec.settings.labels;
     spec.labels.insert(own.begin(), own.end());
     std::exception_ptr name_taken;
@@ -203,19 +222,14 @@ Task<std::string> StepEffects::create_one(Work& work, domain::Target target, por
       name_taken = std::current_exception();
     }
     // The engine may have gone on with the request of an agent that was killed.
-    if (name_taken) existing = co_await find_own(target.container_name, own);
+    if (name_taken) existing = co_await find_own(spec.name, own);
     if (name_taken && !existing) std::rethrow_exception(name_taken);
   }
   if (existing) id = existing->id;
   const bool joined =
       existing && std::any_of(existing->networks.begin(), existing->networks.end(),
-                              [&](const auto& endpoint) { return endpoint.network == site_.routing_network; });
-  if (!joined) {
-    ports::NetworkEndpoint endpoint;
-    endpoint.network = site_.routing_network;
-    endpoint.address = target.address;
-    co_await engine_.connect(id, endpoint);
-  }
+                              [&](const auto& endpoint) { return endpoint.network == routing.network; });
+  if (!joined) co_await engine_.connect(id, routing);
   co_return id;
 }
 

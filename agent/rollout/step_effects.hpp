@@ -8,11 +8,16 @@
 //   pull     image pulled and pinned by its digest       the engine's image              image removed if it never was live
 //   image    the image of a stored revision is there,    the engine's image              nothing to undo
 //            pulled or built again where it was removed
+//   before   a hook runs: in a container of its own,     name, labels, exit code         container removed; what it
+//            or in one of the users'                     nothing: it runs again          did to data stays
 //   create   containers on both networks                 name and labels                 containers removed
 //   start    containers run                              the engine (started: fine)      drained and stopped
 //   probe    proved healthy                              asked again                     nothing to undo
+//   verify   a hook runs in a new target                 nothing: it runs again          nothing to undo
 //   switch   Nginx routes to these targets, proved;      files, and the proof again;     switched back, proved
 //            with `route: dns` the first has the name    the engine's names
+//   after    a hook asks through the proxy, or runs      nothing: it runs again          nothing to undo
+//            in a new target
 //   bake     the new targets stay healthy in traffic,    watched anew                    nothing to undo
 //            the old ones run on without it
 //   promote  the revision is live from here on           the database alone              never: the point of no return
@@ -62,6 +67,7 @@ struct Site {
   std::int64_t keep_free_bytes = 0;
   MemoryRule memory;
   int workers_leaving = 32;  // beyond so many workers of Nginx that are shutting down, a switch waits
+  std::filesystem::path saved;  // folder below which hooks save what they write
 };
 
 /// What came of an effect that worked. `record` runs in the transaction that writes the step's success.
@@ -100,6 +106,7 @@ class StepEffects {
   Task<void> check_route(Work& work);
   Task<std::optional<domain::Target>> name_holder(std::string service);
   Task<std::string> move_name(std::string service, domain::TargetId to);
+  std::string own_name(const domain::Target& target);
   void record_names(const std::string& service, domain::TargetId holder);
   Outcome promote(Work& work, const domain::Step& step);
   Task<Outcome> drain(Work& work, std::vector<domain::TargetId> targets);
@@ -107,12 +114,27 @@ class StepEffects {
   Task<Outcome> remove(Work& work, domain::Step step);
   Task<Outcome> prune(Work& work);
 
+  std::size_t nth_of_kind(const domain::Step& step);
+  std::string one_off_name(const Work& work, const domain::Step& step);
+  ports::Labels one_off_labels(const Work& work, const domain::Step& step);
+  Task<Outcome> hook_before(Work& work, domain::Step step);
+  Task<Outcome> hook_verify(Work& work, domain::Step step);
+  Task<Outcome> hook_after(Work& work, domain::Step step);
+  Task<Outcome> undo_before(Work& work, domain::Step step);
+  Task<std::string> run_one_off(Work& work, domain::Step step, domain::Hook hook);
+  Task<int> exit_code_of(std::string container_id, ports::OnLog log);
+  Task<std::string> run_inside(Work& work, domain::Hook hook);
+  Task<std::string> run_in_target(Work& work, domain::Hook hook, domain::TargetId target);
+  Task<void> remove_one_off(Work& work, domain::Step step);
+  Task<void> remove_one_offs(Work& work);
+
   Task<Outcome> undo_image(Work& work);
   Task<Outcome> undo_start(Work& work, domain::Step step);
   Task<Outcome> undo_stop(Work& work, domain::Step step);
 
   Task<std::optional<ports::Container>> find_own(std::string name, ports::Labels own);
-  Task<std::string> create_one(Work& work, domain::Target target, ports::ContainerSpec spec);
+  ports::Labels labels_of(const Work& work);
+  Task<std::string> make_container(ports::ContainerSpec spec, ports::Labels own, ports::NetworkEndpoint routing);
   Task<void> prove_healthy(Work& work, domain::Target target, domain::HealthCheck check);
   Task<void> run_pre_stop(Work& work, domain::Target target, domain::Service service);
   Task<void> prove_old(Work& work, domain::Target target);

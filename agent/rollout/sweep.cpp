@@ -4,6 +4,7 @@
 
 #include "agent/base/error.hpp"
 #include "agent/domain/labels.hpp"
+#include "agent/rollout/naming.hpp"
 
 namespace deploy::rollout {
 
@@ -27,6 +28,14 @@ Task<void> Sweep::containers(Traffic::Endpoints routed, Report* report) {
   const auto all = co_await engine_.list(ours);
   std::set<domain::TargetId> there;
   for (const auto& container : all) {
+    if (container.labels.contains(domain::labels::hook)) {
+      const auto phase = phase_of_hook(container);
+      if (!phase) report->strange_hooks.push_back(container.name);
+      if (!phase || !domain::is_final(*phase)) continue;
+      co_await engine_.remove(container.id);
+      report->removed.push_back("container " + container.name);
+      continue;
+    }
     auto target = journal_.target_of(container);
     if (!target) continue;
     there.insert(target->id);
@@ -57,6 +66,16 @@ Task<void> Sweep::containers(Traffic::Endpoints routed, Report* report) {
     target.state = domain::TargetState::gone;
     journal_.targets.update(target);
   }
+}
+
+/// Of the rollout that the hook belongs to; nullopt: it comes from another state folder.
+std::optional<domain::Phase> Sweep::phase_of_hook(const ports::Container& container) {
+  const auto revision = journal_.revisions.find(domain::labels::text(container.labels, domain::labels::service),
+                                                domain::labels::text(container.labels, domain::labels::revision));
+  const auto rollout = journal_.rollouts.find({domain::labels::number(container.labels, domain::labels::rollout)});
+  if (!revision || !rollout || rollout->revision != revision->id) return std::nullopt;
+  const bool same = domain::labels::text(container.labels, domain::labels::hook).ends_with(begun_at(*rollout));
+  return same ? std::optional(rollout->phase) : std::nullopt;
 }
 
 /// Looks once, and does not wait: the reconciler has other things to look after.

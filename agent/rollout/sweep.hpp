@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -23,6 +24,7 @@ class Sweep {
   struct Report {
     std::vector<std::string> removed;   // in words
     std::vector<std::string> draining;  // containers that go once their last requests have ended
+    std::vector<std::string> strange_hooks;  // containers of hooks that another state folder knows
   };
 
   Sweep(ports::ContainerEngine& engine, Traffic& traffic, ports::Clock& clock, Journal& journal, std::string instance)
@@ -34,6 +36,7 @@ class Sweep {
 
  private:
   Task<void> containers(Traffic::Endpoints routed, Report* report);
+  std::optional<domain::Phase> phase_of_hook(const ports::Container& container);
   Task<bool> drained(domain::Target target);
   Task<void> images(Report* report);
   Task<void> pulls(Report* report);

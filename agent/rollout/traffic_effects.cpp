@@ -108,19 +108,23 @@ Task<std::string> StepEffects::move_name(std::string service, domain::TargetId t
   if (holder && holder->id == to) co_return "";
   const auto begun = clock_.steady_now();
   if (holder) {
-    const auto own = container_name(journal_.revisions.get(holder->revision.value()), *holder);
-    co_await engine_.rename(holder->container_id, own);
+    co_await engine_.rename(holder->container_id, own_name(*holder));
   }
   co_await engine_.rename(target.container_id, service);
   const auto took = std::chrono::duration_cast<milliseconds>(clock_.steady_now() - begun);
   co_return ", the name " + service + " moved in " + human_duration(took);
 }
 
+/// What its container is called while it has not the service's name. One that another state folder left has no revision.
+std::string StepEffects::own_name(const domain::Target& target) {
+  if (target.revision) return container_name(journal_.revisions.get(*target.revision), target);
+  return target.service + "-" + target.container_id.substr(0, 12);
+}
+
 void StepEffects::record_names(const std::string& service, domain::TargetId holder) {
   for (auto target : journal_.targets.present()) {
     if (target.service != service || target.container_id.empty()) continue;
-    target.container_name =
-        target.id == holder ? service : container_name(journal_.revisions.get(target.revision.value()), target);
+    target.container_name = target.id == holder ? service : own_name(target);
     journal_.targets.update(target);
   }
 }

@@ -96,6 +96,15 @@ domain::ReleaseId RolloutStore::add_release(domain::Time now) {
   return domain::ReleaseId{database_.last_id()};
 }
 
+void RolloutStore::set_atomic(domain::ReleaseId id, bool atomic) {
+  database_.execute("UPDATE releases SET atomic = ?2 WHERE id = ?1", id, atomic ? 1 : 0);
+}
+
+std::vector<domain::ReleaseId> RolloutStore::atomic_releases() {
+  return database_.query("SELECT id FROM releases WHERE atomic = 1 ORDER BY id",
+                         [](SQLite::Statement& row) { return domain::ReleaseId{row.getColumn(0).getInt64()}; });
+}
+
 domain::RolloutId RolloutStore::add(const domain::Rollout& rollout) {
   database_.execute(
       "INSERT INTO rollouts (release_id, service, kind, cause, commit_id, ref, image, revision, previous, config, "
@@ -128,12 +137,17 @@ void RolloutStore::set_stop(domain::RolloutId id, const domain::StopWish& wish) 
 }
 
 domain::Rollout RolloutStore::get(domain::RolloutId id) {
-  const auto found = database_.query(std::string(rollout_columns) + "WHERE id = ?1", read_rollout, id);
-  if (found.empty()) {
+  const auto found = find(id);
+  if (!found) {
     throw Error(ErrorKind::not_found,
                 "there is no rollout " + std::to_string(id.value) + "; `deployctl history` lists them");
   }
-  return found.front();
+  return *found;
+}
+
+std::optional<domain::Rollout> RolloutStore::find(domain::RolloutId id) {
+  const auto found = database_.query(std::string(rollout_columns) + "WHERE id = ?1", read_rollout, id);
+  return found.empty() ? std::nullopt : std::optional(found.front());
 }
 
 std::vector<domain::Rollout> RolloutStore::unfinished() {

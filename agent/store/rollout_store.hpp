@@ -16,6 +16,9 @@ class RolloutStore {
   explicit RolloutStore(Database& database) : database_(database) {}
 
   domain::ReleaseId add_release(domain::Time now);
+  /// The release is one whole, and its end is still to be looked at; or not.
+  void set_atomic(domain::ReleaseId id, bool atomic);
+  std::vector<domain::ReleaseId> atomic_releases();
   /// Stores it as given and returns its id.
   domain::RolloutId add(const domain::Rollout& rollout);
   /// Later rollouts get numbers above this one. Not before the first rollout was added.
@@ -26,6 +29,7 @@ class RolloutStore {
 
   /// Throws Error(not_found).
   domain::Rollout get(domain::RolloutId id);
+  std::optional<domain::Rollout> find(domain::RolloutId id);
   /// Queued, running or undoing, oldest first.
   std::vector<domain::Rollout> unfinished();
   std::vector<domain::Rollout> of_release(domain::ReleaseId release);

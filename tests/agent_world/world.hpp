@@ -61,6 +61,7 @@ struct World {
   std::int64_t keep_free_bytes = 0;
   rollout::MemoryRule memory;
   int workers_leaving = 32;
+  bool atomic = false;
 };
 
 /// The one container that requests of the service reach, by name. Throws where it is not one.
@@ -105,7 +106,7 @@ struct Agent {
         journal(database, events, of.clock),
         jobs(database),
         inbox(database, jobs),
-        releases(journal, database, of.services, {std::chrono::seconds(5), std::chrono::seconds(60)}),
+        releases(journal, database, of.services, {std::chrono::seconds(5), std::chrono::seconds(60), of.atomic}),
         planner(journal, of.services,
                 [](const std::set<std::string>& taken) {
                   int last = 10;
@@ -115,7 +116,8 @@ struct Agent {
         traffic(context.get_executor(), *through.proxy, journal, of.services),
         effects(
             context.get_executor(), *through.engine, *through.source, traffic, *through.prober, of.clock, journal, log,
-            {"instance-1", "key", "internal", "deployctl", {}, of.keep_free_bytes, of.memory, of.workers_leaving},
+            {"instance-1", "key", "internal", "deployctl", {}, of.keep_free_bytes, of.memory, of.workers_leaving,
+             of.folder.path()},
             [](const domain::Service& service) {
               rollout::ResolvedSettings settings;
               settings.container = service.container;

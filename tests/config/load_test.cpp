@@ -157,7 +157,7 @@ TEST_CASE("a name in Docker's DNS leads to one replica") {
   folder.write("agent.yaml", least_agent);
   folder.write("deploy.d/llm.yaml", service("llm", ", replicas: 2, proxy: { port: 8000, route: dns }"));
   CHECK(load_errors(folder) ==
-        "DIR/deploy.d/llm.yaml:1:85: error: `proxy.route` cannot be `dns` where `replicas` is 2\n"
+        "DIR/deploy.d/llm.yaml:1:92: error: `proxy.route` cannot be `dns` where `replicas` is 2\n"
         "  { service: llm, on: manual, source: { image: a }, replicas: 2, proxy: { port: 8000, route: dns } }\n"
         "                                                                                             ^\n"
         "  hint: a name leads to one container; use `nginx`, or one replica\n");

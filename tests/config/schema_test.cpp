@@ -177,6 +177,7 @@ TEST_CASE("every key of agent.yaml arrives in its field, relative paths beside t
   wanted.limits = {2, 3, 30s};
   wanted.disk.keep_free_bytes = 512 << 20;
   wanted.memory = {128 << 20, false};
+  wanted.release.atomic = true;
   CHECK(read_agent(data("agent_complete.yaml"), "/etc/deployctl/agent.yaml") == wanted);
 }
 

@@ -299,6 +299,14 @@ Task<ports::ExecResult> FakeEngine::exec(std::string id, std::vector<std::string
   co_return result;
 }
 
+Task<ports::ExecResult> FakeEngine::exec_to(std::string id, std::vector<std::string> argv,
+                                            std::chrono::milliseconds deadline, ports::OnData on_output) {
+  auto result = co_await exec(std::move(id), std::move(argv), deadline);
+  on_output(result.output);
+  result.output.clear();
+  co_return result;
+}
+
 Task<std::vector<ports::ProcessEntry>> FakeEngine::processes(std::string id) {
   Call call(*this, "processes", name_of(id));
   const auto& record = require("list the processes of container " + id, id);

@@ -102,6 +102,8 @@ class FakeEngine final : public ports::ContainerEngine {
   Task<void> follow_logs(std::string id, ports::LogOptions options, ports::OnLog on_line) override;
   Task<ports::ExecResult> exec(std::string id, std::vector<std::string> argv,
                                std::chrono::milliseconds deadline) override;
+  Task<ports::ExecResult> exec_to(std::string id, std::vector<std::string> argv, std::chrono::milliseconds deadline,
+                                  ports::OnData on_output) override;
   Task<std::vector<ports::ProcessEntry>> processes(std::string id) override;
   Task<std::optional<int>> established_connections(std::string id, std::uint16_t port) override;
   Task<std::vector<ports::Network>> networks() override;

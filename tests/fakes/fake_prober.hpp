@@ -28,6 +28,14 @@ class FakeProber final : public ports::HealthProber {
   std::chrono::milliseconds takes{0};
   ports::Clock* clock = nullptr;
 
+  /// What the proxy answers, by URL; 200 where it is empty.
+  std::function<ports::Verdict(const std::string& url)> proxy;
+
+  Task<ports::Verdict> ask(std::string host, std::uint16_t, std::string path, std::chrono::milliseconds) override {
+    const ports::Verdict good{true, "answered 200"};
+    co_return proxy ? proxy("http://" + host + path) : good;
+  }
+
   Task<ports::Verdict> prove(std::string container_id, ports::Endpoint endpoint, domain::HealthCheck check,
                              std::function<void(std::string_view)> on_note) override {
     probes.push_back({std::move(container_id), std::move(endpoint), std::move(check)});

@@ -26,6 +26,10 @@ class NullEngine : public ports::ContainerEngine {
   Task<ports::ExecResult> exec(std::string, std::vector<std::string>, std::chrono::milliseconds) override {
     unexpected("exec");
   }
+  Task<ports::ExecResult> exec_to(std::string, std::vector<std::string>, std::chrono::milliseconds,
+                                  ports::OnData) override {
+    unexpected("exec_to");
+  }
   Task<std::vector<ports::ProcessEntry>> processes(std::string) override { unexpected("processes"); }
   Task<std::optional<int>> established_connections(std::string, std::uint16_t) override {
     unexpected("established_connections");

@@ -90,7 +90,7 @@ TEST_CASE("a foreign container that has the name is told of before anything is m
   agent.work();
   CHECK(agent.last().phase == domain::Phase::rolled_back);
   CHECK(agent.last().reason ==
-        "\"create\" failed: the name backend, by which `route: dns` lets others find the service, belongs to a container "
+        "the name backend, by which `route: dns` lets others find the service, belongs to a container "
         "that deployd did not make for it; rename or remove it and roll out again");
   CHECK(world.engine.names() == std::vector<std::string>{"backend"});
 }
@@ -109,6 +109,6 @@ TEST_CASE("a live service keeps its route") {
   agent.work();
   CHECK(agent.last().phase == domain::Phase::rolled_back);
   CHECK(agent.last().reason ==
-        "\"create\" failed: `proxy.route` cannot be changed while backend is live: callers would find its name in two "
+        "`proxy.route` cannot be changed while backend is live: callers would find its name in two "
         "places; put it back, or give the service another name");
 }

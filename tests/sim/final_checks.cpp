@@ -308,6 +308,7 @@ class Settled {
                                        [](const auto& rollout) { return rollout.phase == Phase::needs_operator; });
     std::map<std::string, std::string> addresses;
     for (const auto& [id, record] : stage_.world.engine.all()) {
+      if (state_lost_ && record.container.labels.contains(domain::labels::hook)) continue;  // it is reported
       for (const auto& endpoint : record.container.networks) {
         if (endpoint.network != "deployctl") continue;
         const auto [other, alone] = addresses.emplace(endpoint.address, record.container.name);

@@ -61,6 +61,10 @@ class SimEngine final : public ports::ContainerEngine {
                                std::chrono::milliseconds deadline) override {
     return pass("exec", id, engine_.exec(id, std::move(argv), deadline));
   }
+  Task<ports::ExecResult> exec_to(std::string id, std::vector<std::string> argv, std::chrono::milliseconds deadline,
+                                  ports::OnData on_output) override {
+    return pass("exec_to", id, engine_.exec_to(id, std::move(argv), deadline, std::move(on_output)));
+  }
   Task<std::vector<ports::ProcessEntry>> processes(std::string id) override {
     return pass("processes", id, engine_.processes(id));
   }
@@ -194,6 +198,8 @@ class SimProber final : public ports::HealthProber {
   SimProber(Stage& stage, Boundary& boundary, Watch& watch) : stage_(stage), boundary_(boundary), watch_(watch) {}
   Task<ports::Verdict> prove(std::string container_id, ports::Endpoint endpoint, domain::HealthCheck check,
                              std::function<void(std::string_view)> on_note) override;
+  Task<ports::Verdict> ask(std::string host, std::uint16_t port, std::string path,
+                           std::chrono::milliseconds timeout) override;
 
  private:
   ports::Verdict look(const std::string& container_id, const ports::Endpoint& endpoint) const;

@@ -28,6 +28,7 @@ std::string commit_of_revision(const std::string& revision) {
 Stage::Stage(Random random) : random_(random) {
   add_services();
   add_foreign_things();
+  world.atomic = random_.chance(300);
   if (random_.chance(200)) world.workers_leaving = 0;
   if (random_.chance(200)) {
     world.memory.waits = random_.chance(700);
@@ -40,7 +41,8 @@ Stage::Stage(Random random) : random_(random) {
     tests::FakeEngine::Behaviour behaviour;
     const auto label = spec.labels.find(domain::labels::revision);
     if (label != spec.labels.end()) behaviour.exits = fate(commit_of_revision(label->second)) == Fate::exits;
-    behaviour.exit_code = 1;
+    behaviour.exit_code = behaviour.exits ? 1 : 0;
+    if (spec.labels.contains(domain::labels::hook)) behaviour.exits = true;
     return behaviour;
   };
   world.engine.on_build = [this](const ports::BuildRequest& request) {
@@ -78,9 +80,22 @@ void Stage::add_services() {
     } else if (service.name == "worker") {
       service.proxy.dns = service.replicas == 1;
     }
+    if (random_.chance(300)) {
+      service.hooks.before.emplace_back().run = {"./migrate"};
+      service.hooks.after.emplace_back().path = "/health";
+    }
     least_replicas_[service.name] = service.replicas;
     world.services.push_back(service);
   }
+}
+
+std::set<std::string> Stage::needed_by(const std::string& name) const {
+  std::set<std::string> needed;
+  for (const auto& direct : service(name).depends_on) {
+    needed.insert(direct);
+    needed.merge(needed_by(direct));
+  }
+  return needed;
 }
 
 void Stage::reconfigure() {

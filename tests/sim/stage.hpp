@@ -51,6 +51,8 @@ class Stage {
   /// The container with this address of the routing network; null where there is none.
   const Record* at_address(const std::string& address) const;
   const domain::Service& service(const std::string& name) const;
+  /// All that the service depends on.
+  std::set<std::string> needed_by(const std::string& name) const;
   /// The fewest replicas that the service was ever configured with.
   int least_replicas(const std::string& service) const { return least_replicas_.at(service); }
 

@@ -4,9 +4,17 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "agent/domain/labels.hpp"
+
 namespace deploy::sim {
 
 namespace {
+
+/// A hook of a rollout that the state knows, be it an older one.
+bool is_known_hook(tests::Agent& agent, const ports::Container& container) {
+  const auto rollout = agent.journal.rollouts.find({domain::labels::number(container.labels, domain::labels::rollout)});
+  return rollout && domain::labels::text(container.labels, domain::labels::hook).ends_with(rollout::begun_at(*rollout));
+}
 
 const std::set<std::string> changing{"create", "start", "stop", "signal", "remove", "exec", "connect", "disconnect"};
 
@@ -95,6 +103,10 @@ void Watch::before_effect(const std::string& kind, const std::string& subject) {
     check_leaving(kind, *container);
     if (strangers_.contains(container->container.id))
       broken(kind + " of " + container->container.name + ", which the state does not know");
+  }
+  if (kind == "start" && container->container.labels.contains(domain::labels::hook) &&
+      container->container.state != "created") {
+    broken("the hook in " + container->container.name + " runs twice");
   }
   if (kind == "start" && container->container.state != "running") proved_.erase(container->container.id);
 }
@@ -196,18 +208,13 @@ void Watch::check_enough_healthy(const std::string& after) {
 void Watch::check_start(tests::Agent& agent, const domain::Rollout& rollout) {
   const auto name = "rollout " + std::to_string(rollout.id.value) + " of " + rollout.service;
   if (agent.journal.is_paused(rollout.service)) broken(name + " was started while it was paused");
-  const auto& direct = stage_.service(rollout.service).depends_on;
-  std::vector<std::string> needed(direct.begin(), direct.end());
-  for (std::size_t i = 0; i < needed.size(); ++i) {
-    const auto& further = stage_.service(needed[i]).depends_on;
-    needed.insert(needed.end(), further.begin(), further.end());
-  }
+  const bool back = rollout.kind == domain::RolloutKind::rollback;
   for (const auto& other : agent.journal.rollouts.of_release(rollout.release)) {
-    if (std::find(needed.begin(), needed.end(), other.service) == needed.end()) continue;
+    const auto first = back ? stage_.needed_by(other.service) : stage_.needed_by(rollout.service);
+    if (!first.contains(back ? rollout.service : other.service)) continue;
     const bool done = domain::is_success(other.phase) || other.phase == domain::Phase::superseded;
     if (!done && !agent.journal.promoted(other.id))
-      broken(name + " was started, and " + other.service + ", which it depends on, is " +
-             domain::to_string(other.phase));
+      broken(name + " was started, and " + other.service + ", which goes first, is " + domain::to_string(other.phase));
   }
   if (rollout.kind == domain::RolloutKind::rollback &&
       rollout.config != agent.journal.revisions.get(*rollout.revision).config)
@@ -293,7 +300,9 @@ void Watch::begins(tests::Agent& agent) {
   state_replaced_ = false;
   strangers_.clear();
   for (const auto& [id, record] : stage_.world.engine.all()) {
-    if (Stage::ours(record) && !agent.journal.target_of(record.container)) strangers_.insert(id);
+    if (Stage::ours(record) && !agent.journal.target_of(record.container) && !is_known_hook(agent, record.container)) {
+      strangers_.insert(id);
+    }
   }
 }
 

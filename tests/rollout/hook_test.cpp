@@ -1,0 +1,362 @@
+// The users' hooks: before, verify, after.
+#include <catch2/catch_all.hpp>
+#include <fstream>
+#include <sstream>
+
+#include "agent/api/commands.hpp"
+#include "agent/base/error.hpp"
+#include "tests/agent_world/world.hpp"
+
+using namespace deploy;
+using namespace deploy::tests;
+using domain::StepKind;
+
+namespace {
+
+domain::Hook command(std::vector<std::string> run) {
+  domain::Hook hook;
+  hook.run = std::move(run);
+  return hook;
+}
+
+domain::Hook dump() {
+  auto hook = command({"pg_dump", "-U", "app", "app"});
+  hook.in = "postgres";
+  hook.save = "backups/{service}-{revision}.sql";
+  hook.keep = 2;
+  hook.restore = {"psql", "-U", "app", "app"};
+  return hook;
+}
+
+domain::Service migrating() {
+  auto service = service_named("backend");
+  service.hooks.before = {command({"./migrate"})};
+  return service;
+}
+
+void add_postgres(World& world) {
+  ports::ContainerSpec postgres;
+  postgres.name = "postgres";
+  postgres.image = "registry/backend:v1";
+  postgres.settings.restart = "no";
+  run_virtual(world.clock, world.engine.create(postgres));
+  run_virtual(world.clock, world.engine.start("postgres"));
+}
+
+/// What a container of a hook does: exits at once.
+void hooks_exit_with(World& world, int exit_code) {
+  world.engine.behave = [exit_code](const ports::ContainerSpec& spec) {
+    FakeEngine::Behaviour behaviour;
+    behaviour.exits = spec.labels.contains("deployctl.hook");
+    behaviour.exit_code = exit_code;
+    if (behaviour.exits) behaviour.log = {"migrating", "done"};
+    return behaviour;
+  };
+}
+
+int starts_of_hooks(const World& world) {
+  return static_cast<int>(std::count_if(world.engine.calls.begin(), world.engine.calls.end(), [](const auto& call) {
+    return call.starts_with("start ") && call.find("-before-") != std::string::npos;
+  }));
+}
+
+std::string text_of(const std::filesystem::path& file) {
+  std::ostringstream text;
+  text << std::ifstream(file).rdbuf();
+  return text.str();
+}
+
+std::string kinds(Agent& agent) {
+  std::string text;
+  for (const auto& step : agent.journal.rollouts.steps(agent.last().id)) {
+    text += (text.empty() ? "" : " ") + domain::to_string(step.kind);
+  }
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("hooks stand where every strategy has them: first, before the switch, and before promote") {
+  World world;
+  auto service = migrating();
+  service.hooks.before.push_back(command({"./seed"}));
+  service.hooks.verify = {command({"check"})};
+  service.hooks.after = {command({"ask"})};
+  service.strategy = domain::StrategyKind::blue_green;
+  service.bake = std::chrono::seconds(10);
+  world.services = {service};
+  hooks_exit_with(world, 0);
+  Agent agent(world);
+  agent.push({"backend"}, 'a');
+  agent.work();
+  CHECK(kinds(agent) == "fetch build before before create start probe verify switch after promote prune");
+  agent.push({"backend"}, 'b');
+  agent.work();
+  CHECK(kinds(agent) ==
+        "fetch build before before create start probe verify switch after bake promote drain stop remove prune");
+  CHECK(agent.outcomes() == "backend succeeded, backend succeeded");
+  CHECK(starts_of_hooks(world) == 4);
+  CHECK(world.engine.names().size() == 1);
+}
+
+TEST_CASE("a migration runs in a container of the new image, with the service's environment and its own") {
+  World world;
+  auto service = migrating();
+  service.container.environment = {{"DB", "postgres"}, {"MODE", "serve"}};
+  service.container.restart = "always";
+  service.hooks.before[0].environment = {{"MODE", "migrate"}};
+  world.services = {service};
+  hooks_exit_with(world, 0);
+  std::vector<ports::ContainerSpec> made;
+  world.engine.on_call = [&](const std::string& call, FakeEngine::When when) {
+    if (when == FakeEngine::When::after && call.starts_with("start ")) made.push_back(world.engine.at(call.substr(6)).spec);
+  };
+  Agent agent(world);
+  agent.push({"backend"}, 'a');
+  agent.work();
+  REQUIRE(made.size() == 2);
+  CHECK(made[0].image == made[1].image);
+  CHECK(made[0].settings.command == std::vector<std::string>{"./migrate"});
+  CHECK(made[0].settings.environment == std::map<std::string, std::string>{{"DB", "postgres"}, {"MODE", "migrate"}});
+  CHECK(made[0].settings.restart == "no");
+  CHECK_FALSE(made[0].labels.contains("deployctl.target"));
+  CHECK(made[1].settings.environment.at("MODE") == "serve");
+}
+
+TEST_CASE("a migration that fails ends the rollout before anything was made, with its output") {
+  World world;
+  world.services = {migrating()};
+  hooks_exit_with(world, 3);
+  Agent agent(world);
+  agent.push({"backend"}, 'a');
+  agent.work();
+  CHECK(agent.last().phase == domain::Phase::rolled_back);
+  CHECK(agent.last().reason == "the hook \"./migrate\" exited with 3");
+  CHECK(agent.last().log == std::vector<std::string>{"migrating", "done"});
+  CHECK(world.engine.names().empty());
+}
+
+TEST_CASE("a migration that does not end is stopped at its timeout") {
+  World world;
+  auto service = migrating();
+  service.hooks.before[0].timeout = std::chrono::minutes(2);
+  world.services = {service};
+  Agent agent(world);
+  agent.push({"backend"}, 'a');
+  agent.work(std::chrono::minutes(10));
+  CHECK(agent.last().reason == "the hook \"./migrate\" did not end within its timeout, 2 min 0 s");
+  CHECK(world.engine.names().empty());
+}
+
+TEST_CASE("a migration that ran while the agent was killed is not run again") {
+  World world;
+  world.services = {migrating()};
+  hooks_exit_with(world, 0);
+  {
+    Agent agent(world);
+    world.engine.fail("follow_logs", 1, FakeEngine::When::after, Error(ErrorKind::unreachable, "the engine is gone"));
+    agent.push({"backend"}, 'a');
+    agent.work();
+    CHECK(agent.last().phase == domain::Phase::succeeded);
+  }
+  CHECK(starts_of_hooks(world) == 1);
+}
+
+TEST_CASE("going back runs no migration") {
+  World world;
+  world.services = {migrating()};
+  hooks_exit_with(world, 0);
+  Agent agent(world);
+  agent.push({"backend"}, 'a');
+  agent.work();
+  agent.push({"backend"}, 'b');
+  agent.work();
+  api::Commands commands(agent.journal, agent.releases, world.services, [&] { agent.dispatcher.wake(); });
+  commands.rollback({"backend", "", 0, false}, "ann");
+  agent.work();
+  CHECK(agent.last().phase == domain::Phase::succeeded);
+  CHECK(kinds(agent).find("before") == std::string::npos);
+}
+
+TEST_CASE("a dump is a file that is there as a whole, and the newest are kept") {
+  World world;
+  auto service = service_named("backend");
+  service.hooks.before = {dump()};
+  world.services = {service};
+  add_postgres(world);
+  int dumps = 0;
+  world.engine.on_exec = [&](const FakeEngine::Record&, const std::vector<std::string>&) {
+    return ports::ExecResult{0, "dump " + std::to_string(++dumps)};
+  };
+  Agent agent(world);
+  for (const char commit : {'a', 'b', 'c'}) {
+    agent.push({"backend"}, commit);
+    agent.work();
+  }
+  CHECK(agent.outcomes() == "backend succeeded, backend succeeded, backend succeeded");
+  const auto folder = world.folder / "backups";
+  std::vector<std::string> contents;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) contents.push_back(text_of(entry.path()));
+  std::sort(contents.begin(), contents.end());
+  CHECK(contents == std::vector<std::string>{"dump 2", "dump 3"});
+  const auto file = (folder / (agent.journal.revisions.promoted("backend").front().name + ".sql")).string();
+  const auto named = (folder / ("backend-" + agent.journal.revisions.promoted("backend").front().name + ".sql")).string();
+  for (const auto& step : agent.journal.rollouts.steps(agent.last().id)) {
+    if (step.kind != StepKind::before) continue;
+    CHECK(step.detail == named + " saved, 6 B; read it back with: docker exec -i postgres psql -U app app < " + named);
+  }
+}
+
+TEST_CASE("a dump that is empty or fails stops the rollout and leaves no file") {
+  World world;
+  auto service = service_named("backend");
+  service.hooks.before = {dump()};
+  world.services = {service};
+  ports::ExecResult result{0, ""};
+  std::string reason = "the hook \"pg_dump -U app app\" exited with 0 and wrote nothing";
+  SECTION("empty") { add_postgres(world); }
+  SECTION("failed") {
+    add_postgres(world);
+    result = {1, "half a dump"};
+    reason = "the hook \"pg_dump -U app app\" exited with 1";
+  }
+  SECTION("the container is not there") {
+    reason = "the hook \"pg_dump -U app app\" wants to run in the container postgres, which is not there";
+  }
+  SECTION("the container does not run") {
+    add_postgres(world);
+    world.engine.exit("postgres", 1);
+    reason = "the hook \"pg_dump -U app app\" wants to run in the container postgres, which does not run: it is exited";
+  }
+  world.engine.on_exec = [&](const FakeEngine::Record&, const std::vector<std::string>&) { return result; };
+  Agent agent(world);
+  agent.push({"backend"}, 'a');
+  agent.work();
+  CHECK(agent.last().phase == domain::Phase::rolled_back);
+  CHECK(agent.last().reason == reason);
+  const auto folder = world.folder / "backups";
+  CHECK((!std::filesystem::exists(folder) || std::filesystem::is_empty(folder)));
+}
+
+TEST_CASE("a new version that fails its verify never gets traffic") {
+  World world;
+  auto service = service_named("backend");
+  service.hooks.verify = {command({"curl", "http://llm:8000/health"})};
+  world.services = {service};
+  Agent agent(world);
+  agent.push({"backend"}, 'a');
+  agent.work();
+  const auto first = routed_container(world, "backend");
+  world.engine.on_exec = [](const FakeEngine::Record&, const std::vector<std::string>&) {
+    return ports::ExecResult{7, "connection refused\n"};
+  };
+  agent.push({"backend"}, 'b');
+  agent.work();
+  CHECK(agent.last().phase == domain::Phase::rolled_back);
+  CHECK(agent.last().reason == "the hook \"curl http://llm:8000/health\" exited with 7");
+  CHECK(agent.last().log == std::vector<std::string>{"connection refused"});
+  CHECK(routed_container(world, "backend") == first);
+}
+
+TEST_CASE("a version that the proxy does not answer for is taken back") {
+  World world;
+  auto service = service_named("backend");
+  domain::Hook ask;
+  ask.host = "localhost";
+  ask.path = "/api/health";
+  ask.timeout = std::chrono::seconds(5);
+  service.hooks.after = {ask};
+  world.services = {service};
+  Agent agent(world);
+  agent.push({"backend"}, 'a');
+  agent.work();
+  CHECK(agent.last().phase == domain::Phase::succeeded);
+  const auto first = routed_container(world, "backend");
+  world.prober.proxy = [](const std::string& url) {
+    CHECK(url == "http://localhost/api/health");
+    return ports::Verdict{false, "GET /api/health on localhost:80 answered 502"};
+  };
+  agent.push({"backend"}, 'b');
+  agent.work();
+  CHECK(agent.last().phase == domain::Phase::rolled_back);
+  CHECK(agent.last().reason ==
+        "the hook \"GET http://localhost/api/health\" failed for 5.0 s: GET /api/health on localhost:80 answered 502");
+  CHECK(routed_container(world, "backend") == first);
+}
+
+TEST_CASE("going back over an irreversible hook wants to be confirmed, and says why") {
+  World world;
+  auto service = service_named("backend");
+  world.services = {service};
+  Agent agent(world);
+  agent.push({"backend"}, 'a');
+  agent.work();
+  const auto first = agent.journal.revisions.promoted("backend").front().name;
+  std::string said;
+  SECTION("a hook, with the command that reads its dump back") {
+    world.services[0].hooks.before = {dump(), command({"./migrate"})};
+    world.services[0].hooks.before[1].irreversible = true;
+    add_postgres(world);
+    hooks_exit_with(world, 0);
+    world.engine.on_exec = [](const FakeEngine::Record&, const std::vector<std::string>&) {
+      return ports::ExecResult{0, "data"};
+    };
+    said = " ran \"./migrate\", which is irreversible; before it, FILE saved, 4 B; read it back with: docker exec -i "
+           "postgres psql -U app app < FILE";
+  }
+  SECTION("an app that migrates when it starts") {
+    world.services[0].migrates_on_boot = true;
+    said = " changed the data when it started (migrates_on_boot)";
+  }
+  agent.push({"backend"}, 'b');
+  agent.work();
+  REQUIRE(agent.last().phase == domain::Phase::succeeded);
+  const auto second = agent.journal.revisions.promoted("backend").front().name;
+  const auto file = (world.folder / "backups" / ("backend-" + second + ".sql")).string();
+  for (auto at = said.find("FILE"); at != std::string::npos; at = said.find("FILE")) said.replace(at, 4, file);
+  api::Commands commands(agent.journal, agent.releases, world.services, [&] { agent.dispatcher.wake(); });
+  const auto refusal = error_of([&] { commands.rollback({"backend", "", 0, false}, "ann"); });
+  CHECK(refusal.kind() == ErrorKind::conflict);
+  CHECK(refusal.message() == second + said + "; " + first +
+                                 " may not understand the data any more. Go back all the same with: deployctl rollback "
+                                 "backend --to " +
+                                 first + " --yes");
+  commands.rollback({"backend", "", 0, true}, "ann");
+  agent.work();
+  CHECK(agent.journal.revisions.promoted("backend").front().name == first);
+}
+
+TEST_CASE("what a hook ran in is removed where its rollout left it behind") {
+  World world;
+  world.services = {migrating()};
+  hooks_exit_with(world, 0);
+  Agent agent(world);
+  world.engine.fail("remove", 1, FakeEngine::When::before, Error(ErrorKind::failed, "device busy"));
+  agent.push({"backend"}, 'a');
+  agent.work();
+  CHECK(agent.last().phase == domain::Phase::needs_operator);
+  CHECK(world.engine.names() == std::vector{routed_container(world, "backend")});
+}
+
+TEST_CASE("what a hook of another state folder ran in is told of and stays") {
+  World world;
+  world.services = {migrating()};
+  hooks_exit_with(world, 0);
+  ports::ContainerSpec strange;
+  strange.name = "backend-aaaaaaa-c0de42-1-before-1";
+  strange.image = "registry/backend:v1";
+  strange.labels = {{"deployctl.instance", "instance-1"}, {"deployctl.service", "backend"},
+                    {"deployctl.revision", "backend-aaaaaaa-c0de42"}, {"deployctl.rollout", "1"},
+                    {"deployctl.hook", "before-1@1"}};
+  run_virtual(world.clock, world.engine.create(strange));
+  Agent agent(world);
+  agent.push({"backend"}, 'a');
+  agent.work();
+  CHECK(agent.last().phase == domain::Phase::succeeded);
+  CHECK(world.engine.at(strange.name).container.state == "created");
+  CHECK(agent.reconciler.problems() ==
+        std::vector<std::string>{"the container " + strange.name +
+                                 " ran a hook, and comes from another state folder; once it is not needed, remove it "
+                                 "with: docker rm " +
+                                 strange.name});
+}
