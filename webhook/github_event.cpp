@@ -48,7 +48,8 @@ Repository repository_at(const JsonFields& fields, const std::string& path) {
 }
 
 PushEvent read_push(std::string_view json) {
-  const JsonFields fields(json, {"repository.id", "repository.full_name", "ref", "after", "deleted", "head_commit.message"},
+  const JsonFields fields(json,
+                          {"repository.id", "repository.full_name", "ref", "after", "deleted", "head_commit.message"},
                           json_depth_max);
   PushEvent push;
   push.repository = repository_at(fields, "repository");
@@ -64,8 +65,7 @@ WorkflowRunEvent read_workflow_run(std::string_view json) {
       json,
       {"repository.id", "repository.full_name", "action", "workflow_run.conclusion", "workflow_run.event",
        "workflow_run.head_branch", "workflow_run.head_sha", "workflow_run.path", "workflow_run.head_repository",
-       "workflow_run.head_repository.id", "workflow_run.head_repository.full_name",
-       "workflow_run.head_commit.message"},
+       "workflow_run.head_repository.id", "workflow_run.head_repository.full_name", "workflow_run.head_commit.message"},
       json_depth_max);
   WorkflowRunEvent run;
   run.repository = repository_at(fields, "repository");

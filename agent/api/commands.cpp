@@ -38,7 +38,7 @@ AcceptedView Commands::rollout(const RolloutRequest& request, const std::string&
   if (!request.image.empty()) domain::parse_reference(request.image);
   std::vector<store::Job> jobs;
   for (const auto& name : std::set<std::string>(request.services.begin(), request.services.end())) {
-    check_service(name);
+    check_configured(services_, name);
     store::Job job;
     job.service = name;
     job.ref = request.ref;
@@ -54,7 +54,7 @@ AcceptedView Commands::rollout(const RolloutRequest& request, const std::string&
 
 AcceptedView Commands::rollback(const RollbackRequest& request, const std::string& who) {
   if (request.release != 0) return rollback_release(request, who);
-  check_service(request.service);
+  check_configured(services_, request.service);
   store::Job job;
   job.kind = domain::RolloutKind::rollback;
   job.service = request.service;
@@ -142,7 +142,7 @@ AcceptedView Commands::cancel(const CancelRequest& request, const std::string& w
 }
 
 std::vector<domain::Rollout> Commands::to_cancel(const CancelRequest& request) {
-  if (request.rollout == 0) check_service(request.service);
+  if (request.rollout == 0) check_configured(services_, request.service);
   const auto unfinished = journal_.rollouts.unfinished();
   const auto is_meant = [&](const domain::Rollout& rollout) {
     return request.rollout == 0 ? rollout.service == request.service : rollout.id.value == request.rollout;
@@ -174,7 +174,7 @@ std::vector<domain::Rollout> Commands::to_cancel(const CancelRequest& request) {
 }
 
 PauseView Commands::pause(const PauseRequest& request, const std::string& who) {
-  if (!request.service.empty()) check_service(request.service);
+  if (!request.service.empty()) check_configured(services_, request.service);
   const store::Pause pause{request.service, request.reason, who, journal_.now()};
   journal_.transaction([&] { journal_.pauses.add(pause); });
   on_queued_();
@@ -182,7 +182,7 @@ PauseView Commands::pause(const PauseRequest& request, const std::string& who) {
 }
 
 PauseView Commands::resume(const PauseRequest& request, const std::string& who) {
-  if (!request.service.empty()) check_service(request.service);
+  if (!request.service.empty()) check_configured(services_, request.service);
   bool was_paused = false;
   journal_.transaction([&] { was_paused = journal_.pauses.remove(request.service); });
   if (!was_paused) {
@@ -191,10 +191,6 @@ PauseView Commands::resume(const PauseRequest& request, const std::string& who) 
   }
   on_queued_();
   return {request.service, "", who, domain::iso_time(journal_.now())};
-}
-
-void Commands::check_service(const std::string& name) const {
-  if (!is_configured(services_, name)) throw no_such_service(services_, name);
 }
 
 domain::Revision Commands::revision_to_return_to(const std::string& service, const std::string& wanted) {

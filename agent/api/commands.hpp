@@ -33,7 +33,6 @@ class Commands {
   PauseView resume(const PauseRequest& request, const std::string& who);
 
  private:
-  void check_service(const std::string& name) const;
   domain::Revision revision_to_return_to(const std::string& service, const std::string& wanted);
   AcceptedView rollback_release(const RollbackRequest& request, const std::string& who);
   std::optional<domain::Rollout> baked_one(const std::string& service);

@@ -60,6 +60,10 @@ std::optional<PauseView> Queries::pause_of(const std::string& service) {
   return found;
 }
 
+void check_configured(const std::vector<domain::Service>& services, const std::string& name) {
+  if (!is_configured(services, name)) throw no_such_service(services, name);
+}
+
 StatusView Queries::status(std::vector<std::string> notes) {
   StatusView shown;
   shown.notes = std::move(notes);

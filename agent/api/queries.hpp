@@ -15,11 +15,15 @@ bool is_configured(const std::vector<domain::Service>& services, const std::stri
 /// Says which there are.
 Error no_such_service(const std::vector<domain::Service>& services, const std::string& name);
 
+/// Throws Error(not_found) where it is not.
+void check_configured(const std::vector<domain::Service>& services, const std::string& name);
+
 class Queries {
  public:
   Queries(rollout::Journal& journal, const std::vector<domain::Service>& services)
       : journal_(journal), services_(services) {}
 
+  void check_service(const std::string& name) const { check_configured(services_, name); }
   StatusView status(std::vector<std::string> notes);
   /// Throws Error(not_found) for a service that is not configured and that nothing is known of, either.
   HistoryView history(const std::string& service, int limit);

@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "agent/api/event_stream.hpp"
 #include "agent/base/error.hpp"
@@ -70,6 +71,22 @@ Task<Response> version(Parts parts) {
   co_return answer(view);
 }
 
+/// ?services=a,b; all where there is none.
+Task<Response> plan(Parts parts, Request request) {
+  std::vector<std::string> names;
+  std::istringstream list(request.query("services"));
+  for (std::string name; std::getline(list, name, ',');) {
+    parts.queries.check_service(name);
+    names.push_back(name);
+  }
+  PlanView view;
+  for (auto& preview : parts.previews().of(names)) {
+    view.services.push_back({preview.service, preview.live, preview.strategy, std::move(preview.steps),
+                             std::move(preview.differences), std::move(preview.notes)});
+  }
+  co_return answer(view);
+}
+
 Task<Response> service_logs(Parts parts, Request request, Params params) {
   const auto& name = params.at("name");
   const auto targets = parts.queries.live_targets(name);
@@ -102,6 +119,7 @@ http::Router routes(Parts parts) {
   router.add("GET", "/v1/version", [parts](Request, Params) { return version(parts); });
   router.add("GET", "/v1/status",
              [parts](Request, Params) -> Task<Response> { co_return answer(parts.queries.status(parts.notes())); });
+  router.add("GET", "/v1/plan", [parts](Request request, Params) { return plan(parts, request); });
   router.add("GET", "/v1/rollouts", [parts](Request request, Params) -> Task<Response> {
     const auto limit = static_cast<int>(query_number(request, "limit", 20, history_max));
     co_return answer(parts.queries.history(request.query("service"), limit));

@@ -11,6 +11,7 @@
 #include "agent/base/async.hpp"
 #include "agent/http/router.hpp"
 #include "agent/ports/container_engine.hpp"
+#include "agent/rollout/preview.hpp"
 #include "agent/store/event_log.hpp"
 #include "agent/store/rollout_log.hpp"
 
@@ -27,6 +28,8 @@ struct Parts {
   Commands& commands;
   Signal& changed;  // notified after every event and log line
   std::function<std::vector<std::string>()> notes;
+  /// Throws Error(unreachable) while no rollout can start.
+  std::function<rollout::Previews&()> previews;
 };
 
 http::Router routes(Parts parts);

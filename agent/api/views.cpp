@@ -101,6 +101,17 @@ void fields(auto visit, Of<StatusView> auto& form) {
   visit("notes", form.notes);
 }
 
+void fields(auto visit, Of<PlannedView> auto& form) {
+  visit("service", form.service);
+  visit("live", form.live);
+  visit("strategy", form.strategy);
+  visit("steps", form.steps);
+  visit("differences", form.differences);
+  visit("notes", form.notes);
+}
+
+void fields(auto visit, Of<PlanView> auto& form) { visit("services", form.services); }
+
 void fields(auto visit, Of<StepView> auto& form) {
   visit("kind", form.kind);
   visit("label", form.label);
@@ -217,6 +228,8 @@ void to_json(nlohmann::json& json, const ErrorView& view) {
 }
 void to_json(nlohmann::json& json, const RolloutRequest& request) { write(json, request); }
 void to_json(nlohmann::json& json, const RollbackRequest& request) { write(json, request); }
+void to_json(nlohmann::json& json, const PlannedView& view) { write(json, view); }
+void to_json(nlohmann::json& json, const PlanView& view) { write(json, view); }
 void to_json(nlohmann::json& json, const CancelRequest& request) { write(json, request); }
 void to_json(nlohmann::json& json, const PauseRequest& request) { write(json, request); }
 void to_json(nlohmann::json& json, const PauseView& view) { write(json, view); }
@@ -237,6 +250,8 @@ void from_json(const nlohmann::json& json, EventView& view) { read(json, view); 
 void from_json(const nlohmann::json& json, ErrorView& view) { read(json.at("error"), view); }
 void from_json(const nlohmann::json& json, RolloutRequest& request) { read(json, request); }
 void from_json(const nlohmann::json& json, RollbackRequest& request) { read(json, request); }
+void from_json(const nlohmann::json& json, PlannedView& view) { read(json, view); }
+void from_json(const nlohmann::json& json, PlanView& view) { read(json, view); }
 void from_json(const nlohmann::json& json, CancelRequest& request) { read(json, request); }
 void from_json(const nlohmann::json& json, PauseRequest& request) { read(json, request); }
 void from_json(const nlohmann::json& json, PauseView& view) { read(json, view); }

@@ -87,6 +87,22 @@ struct StatusView {
   bool operator==(const StatusView&) const = default;
 };
 
+/// What a rollout of a service would do now.
+struct PlannedView {
+  std::string service;
+  std::string live;  // revision; empty: none
+  std::string strategy;
+  std::vector<std::string> steps;
+  std::vector<std::string> differences;  // between what runs and the configuration
+  std::vector<std::string> notes;
+  bool operator==(const PlannedView&) const = default;
+};
+
+struct PlanView {
+  std::vector<PlannedView> services;  // in the order in which they would go out
+  bool operator==(const PlanView&) const = default;
+};
+
 struct StepView {
   std::string kind;
   std::string label;
@@ -169,7 +185,7 @@ struct RollbackRequest {
   std::string service;
   std::string to;
   std::int64_t release = 0;  // all that it brought, in place of one service
-  bool confirmed = false;  // although data was changed in a way that an earlier version may not understand
+  bool confirmed = false;    // although data was changed in a way that an earlier version may not understand
   bool operator==(const RollbackRequest&) const = default;
 };
 
@@ -206,6 +222,8 @@ void to_json(nlohmann::json& json, const EventView& view);
 void to_json(nlohmann::json& json, const ErrorView& view);
 void to_json(nlohmann::json& json, const RolloutRequest& request);
 void to_json(nlohmann::json& json, const RollbackRequest& request);
+void to_json(nlohmann::json& json, const PlannedView& view);
+void to_json(nlohmann::json& json, const PlanView& view);
 void to_json(nlohmann::json& json, const CancelRequest& request);
 void to_json(nlohmann::json& json, const PauseRequest& request);
 void to_json(nlohmann::json& json, const PauseView& view);
@@ -226,6 +244,8 @@ void from_json(const nlohmann::json& json, EventView& view);
 void from_json(const nlohmann::json& json, ErrorView& view);
 void from_json(const nlohmann::json& json, RolloutRequest& request);
 void from_json(const nlohmann::json& json, RollbackRequest& request);
+void from_json(const nlohmann::json& json, PlannedView& view);
+void from_json(const nlohmann::json& json, PlanView& view);
 void from_json(const nlohmann::json& json, CancelRequest& request);
 void from_json(const nlohmann::json& json, PauseRequest& request);
 void from_json(const nlohmann::json& json, PauseView& view);

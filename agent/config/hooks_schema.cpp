@@ -94,7 +94,8 @@ std::optional<domain::Hook> read_before(const Value& value) {
   read_command(fields, "restore", hook.restore);
   if (auto environment = fields.find("environment")) {
     hook.environment = environment->template_map();
-    if (in) environment->error("goes with a container of the hook's own", "take out `in`, or write the values into `run`");
+    if (in)
+      environment->error("goes with a container of the hook's own", "take out `in`, or write the values into `run`");
   }
   for (const auto* key : {"save", "keep", "restore"}) {
     auto field = fields.find(key);

@@ -1,6 +1,7 @@
 #include "agent/ctl/api_client.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <nlohmann/json.hpp>
 
@@ -135,6 +136,12 @@ Task<api::VersionView> ApiClient::version() {
 Task<api::StatusView> ApiClient::status() {
   const auto response = co_await get("/v1/status");
   co_return parsed<api::StatusView>(response.body);
+}
+
+Task<api::PlanView> ApiClient::plan(std::vector<std::string> services) {
+  const auto response =
+      co_await get("/v1/plan?services=" + http::url_encode(fmt::format("{}", fmt::join(services, ","))));
+  co_return parsed<api::PlanView>(response.body);
 }
 
 Task<api::HistoryView> ApiClient::history(std::string service, int limit) {

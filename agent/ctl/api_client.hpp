@@ -26,6 +26,7 @@ class ApiClient {
   Task<api::VersionView> version();
   Task<api::StatusView> status();
   /// Newest first; an empty service is every service.
+  Task<api::PlanView> plan(std::vector<std::string> services);
   Task<api::HistoryView> history(std::string service, int limit);
   Task<api::RolloutView> rollout(std::int64_t id);
   Task<api::AcceptedView> start(api::RolloutRequest request);

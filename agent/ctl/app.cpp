@@ -31,6 +31,7 @@ struct Arguments {
   PauseOptions pause;
   bool every_service = false;
   HistoryOptions history;
+  std::vector<std::string> planned;
   std::int64_t shown = 0;
   LogOptions logs;
   std::string config = default_config;
@@ -149,6 +150,13 @@ void add_queue_commands(CLI::App& app, Arguments& arguments) {
 void add_asking_commands(CLI::App& app, Arguments& arguments) {
   app.add_subcommand("status", "What is live, and what is under way")->callback([&arguments] {
     arguments.command = [](Session session) { return status(std::move(session)); };
+  });
+
+  auto* plan_command =
+      app.add_subcommand("plan", "What a rollout would do now, and how the configuration differs from what runs");
+  plan_command->add_option("SERVICE", arguments.planned, "These services only");
+  plan_command->callback([&arguments] {
+    arguments.command = [services = arguments.planned](Session session) { return plan(std::move(session), services); };
   });
 
   auto* history_command =

@@ -25,7 +25,7 @@ struct RolloutOptions {
 
 struct RollbackOptions {
   std::string service;
-  std::string to;  // a revision; empty: the one before
+  std::string to;            // a revision; empty: the one before
   std::int64_t release = 0;  // in place of a service
   bool yes = false;
   WaitOptions wait;
@@ -59,6 +59,9 @@ Task<int> rollback(Session session, RollbackOptions options);
 Task<int> cancel(Session session, CancelOptions options);
 Task<int> pause(Session session, PauseOptions options);
 Task<int> resume(Session session, std::string service);
+
+/// What rollouts would do; exit_changes where the configuration differs from what runs.
+Task<int> plan(Session session, std::vector<std::string> services);
 
 Task<int> status(Session session);
 Task<int> history(Session session, HistoryOptions options);

@@ -88,6 +88,27 @@ std::string render_status(const api::StatusView& view, const Look& look) {
   return result;
 }
 
+std::string render_plan(const api::PlanView& view, const Look& look) {
+  std::string text;
+  for (std::size_t i = 0; i < view.services.size(); ++i) {
+    const auto& service = view.services[i];
+    const auto live = service.live.empty() ? "nothing of it is live" : printable(service.live) + " is live";
+    text += fmt::format("{}. {} ({}): {}\n", i + 1, printable(service.service), printable(service.strategy), live);
+    for (const auto& note : service.notes) text += fmt::format("   note: {}\n", printable(note));
+    if (!service.live.empty() && service.differences.empty()) {
+      text +=
+          "   the configuration is the one that it runs with; a rollout takes a newer commit or image, if there is "
+          "one\n";
+    }
+    for (const auto& difference : service.differences) {
+      text += "   " + coloured(printable(difference), Colour::yellow, look.colours) + "\n";
+    }
+    if (!service.steps.empty())
+      text += fmt::format("   steps: {}\n", printable(fmt::format("{}", fmt::join(service.steps, " > "))));
+  }
+  return text;
+}
+
 std::string render_history(const api::HistoryView& view, const Look& look) {
   if (view.rollouts.empty()) return "no rollouts\n";
   Table table({"ROLLOUT", "SERVICE", "KIND", "RESULT", "REVISION", "CREATED", "TOOK", "CAUSE"});

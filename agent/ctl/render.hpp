@@ -24,6 +24,7 @@ Colour colour_of_phase(std::string_view phase);
 std::string render_status(const api::StatusView& view, const Look& look);
 /// Why rollouts of a service may not begin, with the command that lets them.
 std::string paused_text(const std::string& service, const api::PauseView& pause, const Look& look);
+std::string render_plan(const api::PlanView& view, const Look& look);
 std::string render_history(const api::HistoryView& view, const Look& look);
 /// Everything about one rollout, its steps and the lines that show why it failed.
 std::string render_rollout(const api::RolloutView& view, const Look& look);

@@ -21,6 +21,7 @@ enum ExitCode : int {
   exit_cancelled = 4,  // or superseded
   exit_timed_out = 5,
   exit_unreachable = 6,
+  exit_changes = 10,  // of plan
   exit_interrupted = 130,
 };
 

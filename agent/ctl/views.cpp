@@ -1,6 +1,7 @@
-// status, history, show and version: one question to the agent each.
+// plan, status, history, show and version: one question to the agent each.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "agent/ctl/commands.hpp"
@@ -31,6 +32,15 @@ std::string render_version(const api::VersionView& view) {
 Task<int> status(Session session) {
   const auto view = co_await session.client.status();
   co_return print_view(session, view, render_status);
+}
+
+Task<int> plan(Session session, std::vector<std::string> services) {
+  const auto view = co_await session.client.plan(std::move(services));
+  print_view(session, view, render_plan);
+  const bool changes = std::ranges::any_of(view.services, [](const api::PlannedView& service) {
+    return service.live.empty() || !service.differences.empty();
+  });
+  co_return changes ? exit_changes : exit_done;
 }
 
 Task<int> history(Session session, HistoryOptions options) {

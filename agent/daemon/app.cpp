@@ -185,6 +185,7 @@ struct App::Parts {
                                    parts.configuration.agent.nginx.pid_file)),
           proxy(*nginx, parts.clock, addresses.nginx,
                 proxy::marker_over_http(addresses.nginx.marker_address(), addresses.nginx.marker_port)),
+          previews(parts.journal, *parts.services, with_hosts(addresses.service_hosts), addresses.site.key),
           planner(parts.journal, *parts.services,
                   [&parts, routing = addresses.routing](const std::set<std::string>& taken) {
                     auto next = routing.next_address(parts.database.meta("last_address").value_or(""), taken);
@@ -208,6 +209,7 @@ struct App::Parts {
 
     std::unique_ptr<proxy::NginxPlace> nginx;
     proxy::Nginx proxy;
+    rollout::Previews previews;
     rollout::Planner planner;
     rollout::Traffic traffic;
     rollout::StepEffects effects;
@@ -244,6 +246,7 @@ struct App::Parts {
   std::string waiting_for;  // why no rollout can start yet; empty: they can
 
   std::vector<std::string> notes() const;
+  rollout::Previews& previews();
   Task<void> work_forever();
   Task<void> prepare();
 };
@@ -269,9 +272,16 @@ Task<void> App::run() {
     if (request.path() != agent.webhook->path) throw Error(ErrorKind::not_found, "there is nothing here");
     co_return co_await receiver->receive(std::move(request));
   });
-  api::Parts served{parts.executor, parts.journal, parts.events,
-                    parts.log,      parts.engine,  parts.queries,
-                    parts.commands, parts.changed, [&parts] { return parts.notes(); }};
+  api::Parts served{parts.executor,
+                    parts.journal,
+                    parts.events,
+                    parts.log,
+                    parts.engine,
+                    parts.queries,
+                    parts.commands,
+                    parts.changed,
+                    [&parts] { return parts.notes(); },
+                    [&parts]() -> rollout::Previews& { return parts.previews(); }};
   const auto router = api::routes(served);
   http::Server api_server(parts.executor, http::Limits{},
                           [&router](http::Request request) { return router.handle(std::move(request)); });
@@ -308,6 +318,11 @@ std::vector<std::string> App::Parts::notes() const {
                   "; check it with `deployctl validate`, then restart deployd: systemctl restart deployd");
   }
   return all;
+}
+
+rollout::Previews& App::Parts::previews() {
+  if (work) return work->previews;
+  throw Error(ErrorKind::unreachable, "no rollout can start yet" + (waiting_for.empty() ? "" : ": " + waiting_for));
 }
 
 Task<void> App::Parts::work_forever() {

@@ -13,10 +13,10 @@ struct Hook {
   std::vector<std::string> run;                    // argv; empty: a GET request is sent instead
   std::map<std::string, std::string> environment;  // before: beside the service's own
   std::string in;                                  // before: a container of the users'; empty: one of the hook's own
-  std::string save;                                // file that the output of `in` goes to, in the state folder; {service}, {revision}
-  int keep = 5;                                    // how many files of `save` are kept
-  std::vector<std::string> restore;                // what a person would run in that container to read the file back
-  std::string host;                                // of the GET request
+  std::string save;                  // file that the output of `in` goes to, in the state folder; {service}, {revision}
+  int keep = 5;                      // how many files of `save` are kept
+  std::vector<std::string> restore;  // what a person would run in that container to read the file back
+  std::string host;                  // of the GET request
   std::uint16_t port = 80;
   std::string path;
   std::chrono::milliseconds timeout{300000};

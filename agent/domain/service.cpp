@@ -55,8 +55,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HealthCheck, http, port, tcp_por
                                                 expect_headers, expect_json, expect_body, start_after, interval,
                                                 timeout, warm_up_http, warm_up_body, warm_up_timeout, successes,
                                                 failures, min_healthy, deadline)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ProxySettings, upstream, port, grpc, dns, server_parameters,
-                                                directives)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ProxySettings, upstream, port, grpc, dns, server_parameters, directives)
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Hook, run, environment, in, save, keep, restore, host, port, path,
                                                 timeout, irreversible)

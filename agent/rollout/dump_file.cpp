@@ -86,7 +86,8 @@ void keep_newest(const fs::path& folder, const std::string& pattern, const std::
   std::error_code failure;
   for (const auto& entry : fs::directory_iterator(folder, failure)) {
     const auto name = entry.path().filename().string();
-    const bool matches = name.size() > before.size() + after.size() && name.starts_with(before) && name.ends_with(after);
+    const bool matches =
+        name.size() > before.size() + after.size() && name.starts_with(before) && name.ends_with(after);
     if (matches && entry.is_regular_file(failure)) files.emplace_back(entry.last_write_time(failure), entry.path());
   }
   std::sort(files.begin(), files.end(), std::greater<>());

@@ -40,7 +40,8 @@ class DumpFile {
 
 /// Removes all but the newest `keep` files of the folder whose names are `pattern` with something in place of
 /// `variable`. Throws Error(failed).
-void keep_newest(const std::filesystem::path& folder, const std::string& pattern, const std::string& variable, int keep);
+void keep_newest(const std::filesystem::path& folder, const std::string& pattern, const std::string& variable,
+                 int keep);
 
 /// What a person would type to read the file back: quoted for a shell, never run by us.
 std::string restore_command(const domain::Hook& hook, const std::filesystem::path& file);

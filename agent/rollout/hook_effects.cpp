@@ -31,8 +31,8 @@ std::string has_ended(const domain::Hook& hook, int exit_code) {
 }
 
 [[noreturn]] void throw_too_long(const domain::Hook& hook) {
-  throw Error(ErrorKind::timed_out,
-              fmt::format("the hook \"{}\" did not end within its timeout, {}", to_text(hook), human_duration(hook.timeout)));
+  throw Error(ErrorKind::timed_out, fmt::format("the hook \"{}\" did not end within its timeout, {}", to_text(hook),
+                                                human_duration(hook.timeout)));
 }
 
 }  // namespace

@@ -30,20 +30,25 @@ nlohmann::json defaults() {
 
 }  // namespace
 
-std::string config_hash(const domain::Service& service, const ResolvedSettings& settings, const std::string& key) {
-  domain::Service resolved = service;
-  resolved.container = settings.container;
-  if (resolved.source.git) resolved.source.git->args = settings.build_args;
-  auto value = domain::to_json_value(resolved);
-  for (const auto* name : {"repo", "branch", "trigger", "workflows", "depends_on", "vars", "strategy", "max_surge",
-                           "max_unavailable", "bake", "drain", "hooks", "migrates_on_boot", "retain", "supersede", "image"}) {
+nlohmann::json what_runs(const domain::Service& service) {
+  auto value = domain::to_json_value(service);
+  for (const auto* name :
+       {"repo", "branch", "trigger", "workflows", "depends_on", "vars", "strategy", "max_surge", "max_unavailable",
+        "bake", "drain", "hooks", "migrates_on_boot", "retain", "supersede", "image"}) {
     value.erase(name);
   }
   if (value.contains("git")) {
     for (const auto* name : {"url", "ssh_key", "ssh_known_hosts", "token_env"}) value["git"].erase(name);
   }
   drop_defaults(value, defaults());
-  return hmac_sha256_hex(key, value.dump());
+  return value;
+}
+
+std::string config_hash(const domain::Service& service, const ResolvedSettings& settings, const std::string& key) {
+  domain::Service resolved = service;
+  resolved.container = settings.container;
+  if (resolved.source.git) resolved.source.git->args = settings.build_args;
+  return hmac_sha256_hex(key, what_runs(resolved).dump());
 }
 
 std::string revision_name(const std::string& service, const std::string& origin, const std::string& hash) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "agent/domain/resolved_settings.hpp"
@@ -14,8 +15,11 @@ using domain::ResolvedSettings;
 /// Throws Error(invalid) that names the variable that is not set.
 using Resolve = std::function<ResolvedSettings(const domain::Service&)>;
 
-/// What distinguishes two configurations of a service: everything that changes what runs or how it is proved and
-/// reached, values of variables included; not where it comes from or how it is rolled out. Keyed with the
+/// The part of a configuration that changes what runs or how it is proved and reached; not where it comes from or how
+/// it is rolled out. Settings that are as they are by default are left out.
+nlohmann::json what_runs(const domain::Service& service);
+
+/// What distinguishes two configurations of a service: what_runs with the values of variables. Keyed with the
 /// installation's own key, so that it tells nothing about the values. 64 hexadecimal digits.
 std::string config_hash(const domain::Service& service, const ResolvedSettings& settings, const std::string& key);
 

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "agent/base/error.hpp"
-#include "strategies/strategy.hpp"
 
 namespace deploy::rollout {
 
@@ -52,7 +51,8 @@ std::vector<domain::Step> to_steps(const domain::Rollout& rollout, const std::ve
 }
 
 /// The users' hooks are the same whatever the strategy: `before` comes before everything, and not when going back;
-/// `verify` after the first proof of health; `after` once all new targets have the traffic, while undo is still possible.
+/// `verify` after the first proof of health; `after` once all new targets have the traffic, while undo is still
+/// possible.
 std::vector<strategies::PlannedStep> with_hooks(const std::vector<strategies::PlannedStep>& planned,
                                                 const domain::Hooks& hooks, domain::RolloutKind kind) {
   using domain::StepKind;
@@ -60,8 +60,8 @@ std::vector<strategies::PlannedStep> with_hooks(const std::vector<strategies::Pl
   if (kind == domain::RolloutKind::deploy) steps.assign(hooks.before.size(), {StepKind::before, {}});
   bool verified = false;
   bool checked = false;
-  const auto promoted = std::find_if(planned.begin(), planned.end(),
-                                     [](const auto& step) { return step.kind == StepKind::promote; });
+  const auto promoted =
+      std::find_if(planned.begin(), planned.end(), [](const auto& step) { return step.kind == StepKind::promote; });
   for (const auto& step : planned) {
     const bool settled = step.kind == StepKind::bake || step.kind == StepKind::promote;
     if (settled && !std::exchange(checked, true)) {
@@ -75,14 +75,27 @@ std::vector<strategies::PlannedStep> with_hooks(const std::vector<strategies::Pl
   return steps;
 }
 
-/// What people would not expect of a rollout.
-std::string warning_of(const domain::Service& service, const std::vector<domain::Target>& live) {
-  if (service.strategy != domain::StrategyKind::recreate || live.empty()) return "";
-  return "; the strategy is recreate, so " + service.name +
-         " answers nothing from the stop of the old version until the new one is healthy";
+}  // namespace
+
+std::vector<strategies::PlannedStep> planned_steps(const domain::Service& service, int live, domain::RolloutKind kind) {
+  const bool routed = service.proxy.port != 0;
+  const bool bakes = service.bake > service.bake.zero();
+  const auto planned = strategies::plan(
+      service.strategy, {live, service.replicas, routed, service.max_surge, service.max_unavailable, bakes});
+  return with_hooks(planned, service.hooks, kind);
 }
 
-}  // namespace
+const std::vector<domain::Hook>* hooks_of(const domain::Hooks& hooks, domain::StepKind kind) {
+  if (kind == domain::StepKind::before) return &hooks.before;
+  if (kind == domain::StepKind::verify) return &hooks.verify;
+  return kind == domain::StepKind::after ? &hooks.after : nullptr;
+}
+
+std::string warning_of(const domain::Service& service, const std::vector<domain::Target>& live) {
+  if (service.strategy != domain::StrategyKind::recreate || live.empty()) return "";
+  return "the strategy is recreate, so " + service.name +
+         " answers nothing from the stop of the old version until the new one is healthy";
+}
 
 std::vector<domain::StepKind> source_steps(const domain::Rollout& rollout, const domain::Service& service) {
   using enum domain::StepKind;
@@ -108,19 +121,17 @@ void Planner::start(domain::Rollout& rollout) {
   journal_.transaction([&] {
     const auto live = journal_.targets.live(service.name);
     const auto fresh = add_targets(rollout, service);
-    const bool routed = service.proxy.port != 0;
-    const auto planned =
-        strategies::plan(service.strategy, {static_cast<int>(live.size()), service.replicas, routed, service.max_surge,
-                                            service.max_unavailable, service.bake > service.bake.zero()});
+    const auto planned = planned_steps(service, static_cast<int>(live.size()), rollout.kind);
     Slots slots{ids_of(fresh), ids_of(live), ids_of(journal_.targets.routed(service.name))};
     std::stable_partition(slots.old.begin(), slots.old.end(), [&](auto id) { return !has(slots.routed, id); });
-    journal_.rollouts.add_steps(to_steps(rollout, source, with_hooks(planned, service.hooks, rollout.kind), slots));
+    journal_.rollouts.add_steps(to_steps(rollout, source, planned, slots));
     rollout.previous = live.empty() ? std::nullopt : live.front().revision;
     rollout.config = domain::to_json_value(service).dump();
     rollout.phase = domain::Phase::running;
     rollout.started = journal_.now();
     journal_.rollouts.update(rollout);
-    journal_.tell(rollout, "rollout.started", "started" + warning_of(service, live));
+    const auto warning = warning_of(service, live);
+    journal_.tell(rollout, "rollout.started", warning.empty() ? "started" : "started; " + warning);
   });
 }
 

@@ -9,6 +9,7 @@
 
 #include "agent/rollout/journal.hpp"
 #include "agent/rollout/work.hpp"
+#include "strategies/strategy.hpp"
 
 namespace deploy::rollout {
 
@@ -35,6 +36,15 @@ class Planner {
   const std::vector<domain::Service>& services_;
   NextAddress next_address_;
 };
+
+/// What the strategy and the service's hooks make of it: from so many live targets to the wanted ones. Pure.
+std::vector<strategies::PlannedStep> planned_steps(const domain::Service& service, int live, domain::RolloutKind kind);
+
+/// The hooks that steps of this kind run; nullptr: they run none.
+const std::vector<domain::Hook>* hooks_of(const domain::Hooks& hooks, domain::StepKind kind);
+
+/// What people would not expect of a rollout; may be empty.
+std::string warning_of(const domain::Service& service, const std::vector<domain::Target>& live);
 
 /// What has to happen before there is an image: fetch, build, pull or image. Pure. Throws Error(invalid).
 std::vector<domain::StepKind> source_steps(const domain::Rollout& rollout, const domain::Service& service);

@@ -221,10 +221,11 @@ Task<void> Reconciler::clear_away() {
     const auto report = co_await sweep_.run();
     for (const auto& what : report.removed) say_("removed " + what + ", which belonged to nothing any more");
     for (const auto& name : report.strange_hooks) {
-      found_.push_back("the container " + name +
-                       " ran a hook, and comes from another state folder; once it is not needed, remove it with: docker "
-                       "rm " +
-                       name);
+      found_.push_back(
+          "the container " + name +
+          " ran a hook, and comes from another state folder; once it is not needed, remove it with: docker "
+          "rm " +
+          name);
     }
     for (const auto& name : report.draining) {
       found_.push_back("the container " + name +

@@ -15,7 +15,7 @@ namespace deploy::rollout {
 struct Settle {
   std::chrono::milliseconds quiet{5000};  // a release waits until no change has come for this long
   std::chrono::milliseconds most{60000};  // but never longer than this after its first change
-  bool atomic = false;                   // a release whose rollouts do not all go live is taken back
+  bool atomic = false;                    // a release whose rollouts do not all go live is taken back
 };
 
 class ReleasePlanner {

@@ -72,7 +72,7 @@ std::chrono::milliseconds deadline_of(const domain::Service& service, const doma
 bool left_something(const domain::Step& step) {
   const bool begun =
       step.state == StepState::running || step.state == StepState::succeeded || step.state == StepState::failed;
-  constexpr std::array look_only{StepKind::fetch,  StepKind::image, StepKind::probe, StepKind::verify,
+  constexpr std::array look_only{StepKind::fetch, StepKind::image, StepKind::probe, StepKind::verify,
                                  StepKind::after, StepKind::bake,  StepKind::drain};
   return begun && std::find(look_only.begin(), look_only.end(), step.kind) == look_only.end();
 }

@@ -66,7 +66,7 @@ struct Site {
   std::filesystem::path state;  // folder of the git mirrors; empty: its space is not looked at
   std::int64_t keep_free_bytes = 0;
   MemoryRule memory;
-  int workers_leaving = 32;  // beyond so many workers of Nginx that are shutting down, a switch waits
+  int workers_leaving = 32;     // beyond so many workers of Nginx that are shutting down, a switch waits
   std::filesystem::path saved;  // folder below which hooks save what they write
 };
 

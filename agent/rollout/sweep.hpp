@@ -22,8 +22,8 @@ namespace deploy::rollout {
 class Sweep {
  public:
   struct Report {
-    std::vector<std::string> removed;   // in words
-    std::vector<std::string> draining;  // containers that go once their last requests have ended
+    std::vector<std::string> removed;        // in words
+    std::vector<std::string> draining;       // containers that go once their last requests have ended
     std::vector<std::string> strange_hooks;  // containers of hooks that another state folder knows
   };
 

@@ -115,7 +115,8 @@ Task<std::string> StepEffects::move_name(std::string service, domain::TargetId t
   co_return ", the name " + service + " moved in " + human_duration(took);
 }
 
-/// What its container is called while it has not the service's name. One that another state folder left has no revision.
+/// What its container is called while it has not the service's name. One that another state folder left has no
+/// revision.
 std::string StepEffects::own_name(const domain::Target& target) {
   if (target.revision) return container_name(journal_.revisions.get(*target.revision), target);
   return target.service + "-" + target.container_id.substr(0, 12);

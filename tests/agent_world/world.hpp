@@ -116,7 +116,14 @@ struct Agent {
         traffic(context.get_executor(), *through.proxy, journal, of.services),
         effects(
             context.get_executor(), *through.engine, *through.source, traffic, *through.prober, of.clock, journal, log,
-            {"instance-1", "key", "internal", "deployctl", {}, of.keep_free_bytes, of.memory, of.workers_leaving,
+            {"instance-1",
+             "key",
+             "internal",
+             "deployctl",
+             {},
+             of.keep_free_bytes,
+             of.memory,
+             of.workers_leaving,
              of.folder.path()},
             [](const domain::Service& service) {
               rollout::ResolvedSettings settings;

@@ -74,7 +74,8 @@ TEST_CASE("a hook that cannot work is told of") {
   };
   const std::vector<Case> cases{
       {"{ before: [ ./migrate ] }", "`hooks.before[0]` must be a map, such as { run: [./migrate] }\n"},
-      {"{ before: [ { in: db } ] }", "`hooks.before[0]` misses the required key `run`\n  hint: the command, e.g. run: [./migrate]\n"},
+      {"{ before: [ { in: db } ] }",
+       "`hooks.before[0]` misses the required key `run`\n  hint: the command, e.g. run: [./migrate]\n"},
       {"{ before: [ { run: [] } ] }", "`hooks.before[0].run` names no command\n  hint: e.g. [./migrate, --all]\n"},
       {"{ before: [ { run: [a], save: \"b-{revision}\" } ] }",
        "`hooks.before[0].save` needs `in`\n  hint: name the container whose command writes what is to be saved\n"},
@@ -82,20 +83,25 @@ TEST_CASE("a hook that cannot work is told of") {
       {"{ before: [ { run: [a], in: db, save: \"../{revision}\" } ] }",
        "`hooks.before[0].save` must be a path below the state folder, such as backups/{service}-{revision}.sql\n"},
       {"{ before: [ { run: [a], in: db, save: dump.sql } ] }",
-       "`hooks.before[0].save` must have {revision} in the file's name\n  hint: else each rollout would overwrite the last "
+       "`hooks.before[0].save` must have {revision} in the file's name\n  hint: else each rollout would overwrite the "
+       "last "
        "one's file\n"},
       {"{ before: [ { run: [a], in: db, save: \"a*{revision}\" } ] }",
        "`hooks.before[0].save` must hold no quotes, wildcards, `$` or line breaks\n"},
-      {"{ before: [ { run: [a], in: \"db;rm\" } ] }", "`hooks.before[0].in` must be a name that Docker takes: letters, digits, `_`, `.` and `-`, two or more\n"},
+      {"{ before: [ { run: [a], in: \"db;rm\" } ] }",
+       "`hooks.before[0].in` must be a name that Docker takes: letters, digits, `_`, `.` and `-`, two or more\n"},
       {"{ before: [ { run: [a], in: db, environment: { A: b } } ] }",
-       "`hooks.before[0].environment` goes with a container of the hook's own\n  hint: take out `in`, or write the values "
+       "`hooks.before[0].environment` goes with a container of the hook's own\n  hint: take out `in`, or write the "
+       "values "
        "into `run`\n"},
       {"{ verify: [ { run: [a], irreversible: true } ] }", "`hooks.verify[0].irreversible` is not a known key\n"},
       {"{ after: [ { timeout: 1s } ] }",
-       "`hooks.after[0]` must have either `http` or `run`\n  hint: http: \"http://localhost/api/health\" asks through the "
+       "`hooks.after[0]` must have either `http` or `run`\n  hint: http: \"http://localhost/api/health\" asks through "
+       "the "
        "proxy\n"},
       {"{ after: [ { http: \"https://localhost/\" } ] }",
-       "`hooks.after[0].http` must be an address such as http://localhost/api/health\n  hint: deployd asks the proxy on "
+       "`hooks.after[0].http` must be an address such as http://localhost/api/health\n  hint: deployd asks the proxy "
+       "on "
        "this host; it speaks no TLS\n"},
       {"{ after: [ { http: \"http://localhost:99999/\" } ] }", "`hooks.after[0].http` must be an address such as"},
       {"{ during: [] }", "`hooks.during` is not a known key\n"},

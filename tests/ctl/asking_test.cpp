@@ -49,6 +49,42 @@ api::RolloutView some_rollout() {
 
 }  // namespace
 
+TEST_CASE("plan lists the services in order, with what differs, and exits with 10 where something does") {
+  ScriptedAgent agent;
+  const api::PlanView view{{{"llm", "llm-1111111-c0de", "rolling", {"fetch", "build", "create new 1"}, {}, {}},
+                            {"backend",
+                             "backend-3f2a1c9-c0de",
+                             "recreate",
+                             {"pull", "create new 1"},
+                             {"container.environment.DB: changed", "container.mem_limit: not set -> 5"},
+                             {"it is paused: deployctl resume backend"}},
+                            {"worker", "", "rolling", {"pull"}, {}, {}}}};
+  agent.on("GET /v1/plan?services=llm%2Cbackend%2Cworker", json(view));
+  const auto ran = deployctl({"--socket", agent.socket(), "plan", "llm", "backend", "worker"});
+  CHECK(ran.err.empty());
+  CHECK(ran.code == 10);
+  CHECK(ran.out ==
+        "1. llm (rolling): llm-1111111-c0de is live\n"
+        "   the configuration is the one that it runs with; a rollout takes a newer commit or image, if there is one\n"
+        "   steps: fetch > build > create new 1\n"
+        "2. backend (recreate): backend-3f2a1c9-c0de is live\n"
+        "   note: it is paused: deployctl resume backend\n"
+        "   container.environment.DB: changed\n"
+        "   container.mem_limit: not set -> 5\n"
+        "   steps: pull > create new 1\n"
+        "3. worker (rolling): nothing of it is live\n"
+        "   steps: pull\n");
+}
+
+TEST_CASE("plan exits with 0 where nothing differs, and prints the agent's JSON") {
+  ScriptedAgent agent;
+  const api::PlanView view{{{"llm", "llm-1111111-c0de", "rolling", {"fetch"}, {}, {}}}};
+  agent.on("GET /v1/plan?services=", json(view));
+  const auto ran = deployctl({"--socket", agent.socket(), "-o", "json", "plan"});
+  CHECK(ran.code == 0);
+  CHECK(json::parse(ran.out) == json(view));
+}
+
 TEST_CASE("status is a table of services and the notes") {
   ScriptedAgent agent;
   agent.on("GET /v1/status", json(some_status()));

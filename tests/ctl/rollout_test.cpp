@@ -151,7 +151,21 @@ TEST_CASE("rollback asks for a revision and waits as rollout does") {
   agent.on("GET /v1/rollouts/12", json(ended(12, "backend", "succeeded", "")));
   const auto ran = deployctl({"--socket", agent.socket(), "rollback", "backend", "--to", "backend-1-c0de"});
   CHECK(ran.code == 0);
-  CHECK(agent.requests().front() == R"(POST /v1/rollbacks {"service":"backend","to":"backend-1-c0de"})");
+  CHECK(agent.requests().front() ==
+        R"(POST /v1/rollbacks {"confirmed":false,"release":0,"service":"backend","to":"backend-1-c0de"})");
+}
+
+TEST_CASE("a whole release is rolled back in place of a service, once that is confirmed where it has to be") {
+  ScriptedAgent agent;
+  agent.on("POST /v1/rollbacks", json(api::AcceptedView{8, {{12, "backend"}}}));
+  const auto ran =
+      deployctl({"--socket", agent.socket(), "rollback", "--release", "7", "--yes", "--detach", "-o", "json"});
+  CHECK(ran.code == 0);
+  CHECK(agent.requests().front() == R"(POST /v1/rollbacks {"confirmed":true,"release":7,"service":"","to":""})");
+  const auto neither = deployctl({"--socket", agent.socket(), "rollback"});
+  CHECK(neither.code == 2);
+  CHECK(neither.err.find("name a service, or a release with --release") != std::string::npos);
+  CHECK(deployctl({"--socket", agent.socket(), "rollback", "llm", "--release", "7"}).code == 2);
 }
 
 TEST_CASE("a revision that the agent does not have is the user's mistake") {

@@ -43,10 +43,9 @@ void FakeEngine::reach(const std::string& kind, const std::string& call, When wh
 }
 
 std::vector<std::string> FakeEngine::effects() const {
-  static const std::vector<std::string> kinds{"create ", "start ", "stop ",       "signal ",
-                                              "remove ", "exec ",  "connect ",    "create_network ",
-                                              "build ",  "pull ",  "disconnect ", "remove_image ",
-                                              "rename "};
+  static const std::vector<std::string> kinds{"create ",     "start ",        "stop ",           "signal ", "remove ",
+                                              "exec ",       "connect ",      "create_network ", "build ",  "pull ",
+                                              "disconnect ", "remove_image ", "rename "};
   std::vector<std::string> changing;
   for (const auto& call : calls) {
     if (std::any_of(kinds.begin(), kinds.end(), [&call](const auto& kind) { return call.starts_with(kind); })) {

@@ -109,7 +109,8 @@ TEST_CASE("a migration runs in a container of the new image, with the service's 
   hooks_exit_with(world, 0);
   std::vector<ports::ContainerSpec> made;
   world.engine.on_call = [&](const std::string& call, FakeEngine::When when) {
-    if (when == FakeEngine::When::after && call.starts_with("start ")) made.push_back(world.engine.at(call.substr(6)).spec);
+    if (when == FakeEngine::When::after && call.starts_with("start "))
+      made.push_back(world.engine.at(call.substr(6)).spec);
   };
   Agent agent(world);
   agent.push({"backend"}, 'a');
@@ -200,7 +201,8 @@ TEST_CASE("a dump is a file that is there as a whole, and the newest are kept") 
   std::sort(contents.begin(), contents.end());
   CHECK(contents == std::vector<std::string>{"dump 2", "dump 3"});
   const auto file = (folder / (agent.journal.revisions.promoted("backend").front().name + ".sql")).string();
-  const auto named = (folder / ("backend-" + agent.journal.revisions.promoted("backend").front().name + ".sql")).string();
+  const auto named =
+      (folder / ("backend-" + agent.journal.revisions.promoted("backend").front().name + ".sql")).string();
   for (const auto& step : agent.journal.rollouts.steps(agent.last().id)) {
     if (step.kind != StepKind::before) continue;
     CHECK(step.detail == named + " saved, 6 B; read it back with: docker exec -i postgres psql -U app app < " + named);
@@ -301,8 +303,9 @@ TEST_CASE("going back over an irreversible hook wants to be confirmed, and says 
     world.engine.on_exec = [](const FakeEngine::Record&, const std::vector<std::string>&) {
       return ports::ExecResult{0, "data"};
     };
-    said = " ran \"./migrate\", which is irreversible; before it, FILE saved, 4 B; read it back with: docker exec -i "
-           "postgres psql -U app app < FILE";
+    said =
+        " ran \"./migrate\", which is irreversible; before it, FILE saved, 4 B; read it back with: docker exec -i "
+        "postgres psql -U app app < FILE";
   }
   SECTION("an app that migrates when it starts") {
     world.services[0].migrates_on_boot = true;
@@ -345,8 +348,10 @@ TEST_CASE("what a hook of another state folder ran in is told of and stays") {
   ports::ContainerSpec strange;
   strange.name = "backend-aaaaaaa-c0de42-1-before-1";
   strange.image = "registry/backend:v1";
-  strange.labels = {{"deployctl.instance", "instance-1"}, {"deployctl.service", "backend"},
-                    {"deployctl.revision", "backend-aaaaaaa-c0de42"}, {"deployctl.rollout", "1"},
+  strange.labels = {{"deployctl.instance", "instance-1"},
+                    {"deployctl.service", "backend"},
+                    {"deployctl.revision", "backend-aaaaaaa-c0de42"},
+                    {"deployctl.rollout", "1"},
                     {"deployctl.hook", "before-1@1"}};
   run_virtual(world.clock, world.engine.create(strange));
   Agent agent(world);

@@ -134,9 +134,10 @@ TEST_CASE("a person takes a release back in reverse order") {
   const auto second = three.release('b');
   three.commands->rollback({"", "", second.value, false}, "ann");
   three.agent->work();
-  CHECK(three.told() ==
-        "llm deploy succeeded, backend deploy succeeded, frontend deploy succeeded, frontend rollback succeeded, backend "
-        "rollback succeeded, llm rollback succeeded");
+  CHECK(
+      three.told() ==
+      "llm deploy succeeded, backend deploy succeeded, frontend deploy succeeded, frontend rollback succeeded, backend "
+      "rollback succeeded, llm rollback succeeded");
   CHECK(three.live("llm") == llm);
   const auto again = error_of([&] { three.commands->rollback({"", "", second.value, false}, "ann"); });
   CHECK(again.message() ==
@@ -165,7 +166,8 @@ TEST_CASE("a rollback of a release that makes no sense is refused") {
   CHECK(refusal({"", "", 99, false}) == "there is no release 99; `deployctl history` names them");
   CHECK(refusal({"llm", "", 1, false}) == "a rollback goes back with a service or with a release, not with both");
   CHECK(refusal({"", "", 1, false}) ==
-        "nothing of release 1 can be taken back: llm had no revision before, backend had no revision before, frontend had "
+        "nothing of release 1 can be taken back: llm had no revision before, backend had no revision before, frontend "
+        "had "
         "no revision before");
   three.agent->push({"llm"}, 'b');
   three.world.services[0].migrates_on_boot = true;
