@@ -39,13 +39,15 @@ Task<http::Response> ask(ports::Endpoint endpoint, std::string path, std::string
   co_return response;
 }
 
+bool refused(const Error& error) { return error.message().find("Connection refused") != std::string::npos; }
+
 /// `what` was asked of the port and came to this.
 Answer failure(const std::string& what, std::uint16_t port, milliseconds timeout, const Error& error) {
   Answer answer;
   if (error.kind() == ErrorKind::timed_out) {
     answer.cut_short = true;
     answer.text = fmt::format("{} was not answered within {}", what, seconds_text(timeout));
-  } else if (error.message().find("Connection refused") != std::string::npos) {
+  } else if (refused(error)) {
     answer.text = fmt::format(
         "{}: connection refused: nothing listens on port {} of the container's network address; does the "
         "app use another port, or 127.0.0.1 in place of 0.0.0.0?",
@@ -56,20 +58,13 @@ Answer failure(const std::string& what, std::uint16_t port, milliseconds timeout
   return answer;
 }
 
-/// Good where it is answered 2xx.
-Task<Answer> any_success(ports::Endpoint endpoint, std::string path, std::string json, milliseconds timeout,
-                         std::string what) {
-  try {
-    const auto response = co_await ask(endpoint, path, json, timeout);
-    Answer answer;
-    answer.good = response.status / 100 == 2;
-    answer.text = fmt::format("{} answered {}", what, response.status);
-    if (!answer.good && !response.body.empty()) answer.text += ": " + excerpt(response.body);
-    co_return answer;
-  } catch (const Error& error) {
-    if (error.kind() == ErrorKind::cancelled) throw;
-    co_return failure(what, endpoint.port, timeout, error);
-  }
+/// Good where it is 2xx.
+Answer judge_success(const std::string& what, const http::Response& response) {
+  Answer answer;
+  answer.good = response.status / 100 == 2;
+  answer.text = fmt::format("{} answered {}", what, response.status);
+  if (!answer.good && !response.body.empty()) answer.text += ": " + excerpt(response.body);
+  return answer;
 }
 
 }  // namespace
@@ -87,12 +82,26 @@ Task<Answer> probe_http(ports::Endpoint endpoint, domain::HealthCheck check, mil
 Task<Answer> probe_warm_up(ports::Endpoint endpoint, domain::HealthCheck check, milliseconds timeout) {
   const auto* method = check.warm_up_body.empty() ? "GET" : "POST";
   const auto what = fmt::format("the warm-up {} {} on port {}", method, check.warm_up_http, endpoint.port);
-  co_return co_await any_success(endpoint, check.warm_up_http, check.warm_up_body, timeout, what);
+  try {
+    const auto response = co_await ask(endpoint, check.warm_up_http, check.warm_up_body, timeout);
+    co_return judge_success(what, response);
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::cancelled) throw;
+    co_return failure(what, endpoint.port, timeout, error);
+  }
 }
 
 Task<Answer> probe_path(ports::Endpoint endpoint, std::string path, milliseconds timeout) {
   const auto what = fmt::format("GET {} on {}:{}", path, endpoint.address, endpoint.port);
-  co_return co_await any_success(endpoint, path, "", timeout, what);
+  try {
+    const auto response = co_await ask(endpoint, path, "", timeout);
+    co_return judge_success(what, response);
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::cancelled) throw;
+    auto answer = failure(what, endpoint.port, timeout, error);
+    if (refused(error)) answer.text = what + ": connection refused: nothing listens there";
+    co_return answer;
+  }
 }
 
 Task<Answer> probe_tcp(ports::Endpoint endpoint, milliseconds timeout) {

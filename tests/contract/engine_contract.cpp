@@ -98,7 +98,8 @@ TEMPLATE_TEST_CASE("engine: a name is taken once", "", FakeWorld, RealWorld) {
                                          "\" is already in use"));
 }
 
-TEMPLATE_TEST_CASE("engine: a container is renamed while it runs, to a name that nobody has", "", FakeWorld, RealWorld) {
+TEMPLATE_TEST_CASE("engine: a container is renamed while it runs, to a name that nobody has", "", FakeWorld,
+                   RealWorld) {
   TestType world;
   auto& engine = world.engine();
   const auto a = run(engine.create(sleeper(world, "a")));

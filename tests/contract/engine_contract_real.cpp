@@ -84,6 +84,19 @@ Task<void> follow_until(ports::ContainerEngine& engine, std::string id, std::vec
 
 }  // namespace
 
+TEST_CASE("real engine: standard output is handed on as it comes, and standard error comes back") {
+  RealWorld world;
+  auto& engine = world.engine();
+  const auto id = run(engine.create(sleeper(world, "a")));
+  run(engine.start(id));
+  std::string output;
+  const auto keep = [&output](std::string_view data) { output += data; };
+  const auto result = run(engine.exec_to(id, {"sh", "-c", "echo rows; echo warning >&2; exit 3"}, 10s, keep));
+  CHECK(output == "rows\n");
+  CHECK(result.output == "warning\n");
+  CHECK(result.exit_code == 3);
+}
+
 TEST_CASE("real engine: the version is negotiated") {
   RealWorld world;
   const auto version = run(world.engine().version());

@@ -70,6 +70,28 @@ http::Response respond(int status, std::string body) {
   return response;
 }
 
+TEST_CASE("one question to the proxy is answered 2xx, or says what came back") {
+  HttpApp world;
+  world.app = [&](const http::Request& request) {
+    CHECK(request.method == "GET");
+    CHECK(request.header("Host") == "localhost");
+    return respond(request.target == "/api/health" ? 204 : 301, "");
+  };
+  const auto asked = [&](const std::string& path) {
+    Prober prober(world.engine, world.clock);
+    return tests::run_virtual(world.context, world.clock,
+                              prober.ask("localhost", world.endpoint.port, path, milliseconds(5000)));
+  };
+  const auto good = asked("/api/health");
+  CHECK(good.healthy);
+  CHECK(good.reason == "GET /api/health on localhost:" + world.port() + " answered 204");
+  const auto moved = asked("/");
+  CHECK_FALSE(moved.healthy);
+  CHECK(moved.reason == "GET / on localhost:" + world.port() + " answered 301");
+  tests::run_virtual(world.context, world.clock, world.server->stop(milliseconds(0)));
+  CHECK(asked("/").reason == "GET / on localhost:" + world.port() + ": connection refused: nothing listens there");
+}
+
 TEST_CASE("a target that is warmed up first has an answer for that in its own time") {
   HttpApp world;
   world.check.warm_up_http = "/generate";
