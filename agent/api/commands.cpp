@@ -91,9 +91,9 @@ AcceptedView Commands::rollback_release(const RollbackRequest& request, const st
   const bool under_way = std::any_of(rollouts.begin(), rollouts.end(),
                                      [](const auto& rollout) { return !domain::is_final(rollout.phase); });
   if (under_way) throw Error(ErrorKind::conflict, name + " is still under way; wait for its end, or cancel it first");
-  const auto back =
-      rollout::take_back(journal_, release, "deployctl rollback --release " + std::to_string(request.release) + by(who),
-                         request.confirmed);
+  const auto back = rollout::take_back(journal_, services_, release,
+                                       "deployctl rollback --release " + std::to_string(request.release) + by(who),
+                                       request.confirmed);
   if (!back.irreversible.empty()) {
     throw Error(ErrorKind::conflict, joined(back.irreversible) +
                                          "; earlier revisions may not understand the data any more. Go back all the "
@@ -104,21 +104,27 @@ AcceptedView Commands::rollback_release(const RollbackRequest& request, const st
     throw Error(ErrorKind::conflict, "nothing of " + name + " can be taken back: " +
                                          (back.left.empty() ? "nothing of it went live" : joined(back.left)));
   }
-  return queue(back.jobs);
+  AcceptedView accepted;
+  journal_.transaction([&] {
+    accepted = queue(back.jobs);
+    const auto first = journal_.rollouts.get({accepted.rollouts.front().id});
+    for (const auto& reason : back.left) journal_.tell(first, "note", "not taken back: " + reason);
+  });
+  return accepted;
 }
 
-/// The service's rollout under way, if it has come as far as its bake and not beyond.
+/// The service's rollout under way, if it has come as far as its bake, or its hooks after the switch, and not beyond.
 std::optional<domain::Rollout> Commands::baked_one(const std::string& service) {
-  for (const auto& rollout : journal_.rollouts.unfinished()) {
-    if (rollout.service != service) continue;
-    bool baked = false;
+  for (const auto& candidate : journal_.rollouts.unfinished()) {
+    if (candidate.service != service) continue;
+    bool watched = false;
     bool promoted = false;
-    for (const auto& step : journal_.rollouts.steps(rollout.id)) {
+    for (const auto& step : journal_.rollouts.steps(candidate.id)) {
       const bool begun = step.state != domain::StepState::pending;
-      baked = baked || (begun && step.kind == domain::StepKind::bake);
+      watched = watched || (begun && rollout::is_watch(step.kind));
       promoted = promoted || (begun && step.kind == domain::StepKind::promote);
     }
-    if (baked && !promoted) return rollout;
+    if (watched && !promoted) return candidate;
   }
   return std::nullopt;
 }

@@ -66,8 +66,11 @@ void read_save(Fields& fields, domain::Hook& hook) {
   for (const auto& part : path) leaves = leaves || part == "..";
   if (leaves) {
     value->error("must be a path below the state folder, such as backups/{service}-{revision}.sql");
-  } else if (name.find("{revision}") == std::string::npos) {
-    value->error("must have {revision} in the file's name", "else each rollout would overwrite the last one's file");
+  } else if (name.find("{revision}") == std::string::npos || text->find("{revision}") != text->rfind("{revision}")) {
+    value->error("must have {revision} in the file's name, once",
+                 "else each rollout would overwrite the last one's file");
+  } else if (path.parent_path().empty()) {
+    value->error("must name a folder, too", "the state folder itself holds deployd's own files");
   } else if (text->find_first_of("*?[\\\"'$`\n") == std::string::npos) {
     hook.save = std::move(*text);
   } else {

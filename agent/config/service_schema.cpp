@@ -1,6 +1,7 @@
 // One service's file.
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string_view>
 #include <utility>
@@ -76,6 +77,28 @@ std::vector<Place> read_depends_on(Fields& fields, domain::Service& service) {
     places.push_back(item.place());
   }
   return places;
+}
+
+/// Folders and files of the repository, each below its root.
+void read_paths(Fields& fields, domain::Service& service) {
+  auto value = fields.find("paths");
+  if (!value) return;
+  for (const auto& item : value->items()) {
+    auto text = item.filled_text();
+    if (!text) continue;
+    while (text->ends_with('/')) text->pop_back();
+    const std::filesystem::path path(*text);
+    const bool leaves = path.is_absolute() || std::ranges::find(path, "..") != path.end();
+    if (text->empty() || leaves || path.lexically_normal() != path || text->find_first_of("*?[") != std::string::npos) {
+      item.error("must be a folder or file of the repository, without wildcards", "e.g. backend, or shared/api.proto");
+    } else {
+      service.paths.push_back(std::move(*text));
+    }
+  }
+  if (!service.source.git || !service.source.image.empty()) {
+    value->error("needs `source.git` alone",
+                 "an image that somebody else built is rolled out whatever its commit changed");
+  }
 }
 
 void read_vars(Fields& fields, domain::Service& service) {
@@ -301,6 +324,7 @@ std::optional<ServiceFile> parse_service(const std::string& file, const std::str
           fields.require("source", "e.g. source: { image: \"owner/name:{sha}\" }, or `git` to build it here")) {
     read_source(*source, service);
   }
+  read_paths(fields, service);
   result.depends_on = read_depends_on(fields, service);
   read_vars(fields, service);
   if (auto container = fields.find("container")) {

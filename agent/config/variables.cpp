@@ -98,6 +98,10 @@ ResolvedSettings resolve(const domain::Service& service) {
   Resolver resolver(service);
   auto& container = result.container;
   resolver.map("container.environment", container.environment);
+  for (const auto& hook : service.hooks.before) {
+    auto checked = hook.environment;  // resolved when it runs; what is missing is told of before
+    resolver.map("hooks.before.environment", checked);
+  }
   resolver.list("container.command", container.command);
   resolver.list("container.entrypoint", container.entrypoint);
   resolver.text("container.user", container.user);

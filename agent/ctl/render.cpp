@@ -97,8 +97,7 @@ std::string render_plan(const api::PlanView& view, const Look& look) {
     for (const auto& note : service.notes) text += fmt::format("   note: {}\n", printable(note));
     if (!service.live.empty() && service.differences.empty()) {
       text +=
-          "   the configuration is the one that it runs with; a rollout takes a newer commit or image, if there is "
-          "one\n";
+          "   what runs is as configured; a rollout takes a newer commit or image, if there is one\n";
     }
     for (const auto& difference : service.differences) {
       text += "   " + coloured(printable(difference), Colour::yellow, look.colours) + "\n";

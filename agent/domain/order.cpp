@@ -53,6 +53,15 @@ class Walk {
   std::vector<std::size_t> path_;
 };
 
+void add_dependencies(const std::string& service, const std::vector<Service>& services, std::set<std::string>& all) {
+  const auto found =
+      std::find_if(services.begin(), services.end(), [&](const auto& other) { return other.name == service; });
+  if (found == services.end()) return;
+  for (const auto& name : found->depends_on) {
+    if (all.insert(name).second) add_dependencies(name, services, all);
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> dependency_order(const std::vector<Service>& services) {
@@ -72,6 +81,12 @@ std::string cycle_text(const std::vector<std::string>& cycle) {
   std::string text;
   for (const auto& name : cycle) text += (text.empty() ? "" : " -> ") + name;
   return text;
+}
+
+std::set<std::string> dependencies_of(const std::string& service, const std::vector<Service>& services) {
+  std::set<std::string> all;
+  add_dependencies(service, services, all);
+  return all;
 }
 
 }  // namespace deploy::domain

@@ -82,27 +82,17 @@ HealthCheck asked_once(HealthCheck check) {
 }
 
 nlohmann::json to_json_value(const Service& service) {
-  nlohmann::json value{{"name", service.name},
-                       {"repo", service.repo},
-                       {"branch", service.branch},
-                       {"trigger", to_string(service.trigger)},
-                       {"workflows", service.workflows},
-                       {"image", service.source.image},
-                       {"depends_on", service.depends_on},
-                       {"vars", service.vars},
-                       {"container", service.container},
-                       {"replicas", service.replicas},
-                       {"strategy", to_string(service.strategy)},
-                       {"max_surge", service.max_surge},
-                       {"max_unavailable", service.max_unavailable},
-                       {"bake", service.bake},
-                       {"health", service.health},
-                       {"proxy", service.proxy},
-                       {"drain", service.drain},
-                       {"hooks", service.hooks},
-                       {"migrates_on_boot", service.migrates_on_boot},
-                       {"retain", service.retain},
-                       {"supersede", to_string(service.supersede)}};
+  nlohmann::json value{{"name", service.name},           {"repo", service.repo},
+                       {"branch", service.branch},       {"trigger", to_string(service.trigger)},
+                       {"workflows", service.workflows}, {"image", service.source.image},
+                       {"paths", service.paths},         {"depends_on", service.depends_on},
+                       {"vars", service.vars},           {"container", service.container},
+                       {"replicas", service.replicas},   {"strategy", to_string(service.strategy)},
+                       {"max_surge", service.max_surge}, {"max_unavailable", service.max_unavailable},
+                       {"bake", service.bake},           {"health", service.health},
+                       {"proxy", service.proxy},         {"drain", service.drain},
+                       {"hooks", service.hooks},         {"migrates_on_boot", service.migrates_on_boot},
+                       {"retain", service.retain},       {"supersede", to_string(service.supersede)}};
   if (service.source.git) value["git"] = *service.source.git;
   return value;
 }
@@ -116,6 +106,7 @@ Service service_from_json(const nlohmann::json& value) {
   service.workflows = value.value("workflows", service.workflows);
   service.source.image = value.value("image", service.source.image);
   if (value.contains("git")) service.source.git = value.at("git").get<GitSource>();
+  service.paths = value.value("paths", service.paths);
   service.depends_on = value.value("depends_on", service.depends_on);
   service.vars = value.value("vars", service.vars);
   service.container = value.value("container", service.container);

@@ -131,6 +131,8 @@ struct Service {
   Trigger trigger = Trigger::push;
   std::vector<std::string> workflows;  // allowed workflow paths for workflow_run; empty: any
   Source source;
+  std::vector<std::string>
+      paths;  // of its repository: a commit that changes nothing below them changes nothing; empty: all
   std::vector<std::string> depends_on;
   std::vector<std::string> vars;  // env files for ${…}; not handed to the container
   ContainerSettings container;

@@ -61,6 +61,7 @@ Task<void> Adoption::distrust() {
           "the state folder of an earlier time was put back, when this rollout was under way; the containers of "
           "this installation stay as they are: look at them, and roll out again");
     }
+    for (const auto release : journal_.rollouts.atomic_releases()) journal_.rollouts.set_atomic(release, false);
     std::set<std::string> services;
     for (auto target : journal_.targets.present()) {
       services.insert(target.service);

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/base/error.hpp"
+#include "agent/domain/order.hpp"
 
 namespace deploy::rollout {
 
@@ -15,22 +16,10 @@ using domain::Phase;
 /// After a failure that could not be written down: long enough not to be a busy loop, short enough to be noticed.
 constexpr std::chrono::seconds retry_pause{5};
 
-void add_dependencies(const std::string& service, const std::vector<domain::Service>& services,
-                      std::set<std::string>& all) {
-  const auto found =
-      std::find_if(services.begin(), services.end(), [&](const auto& other) { return other.name == service; });
-  if (found == services.end()) return;
-  for (const auto& name : found->depends_on) {
-    if (all.insert(name).second) add_dependencies(name, services, all);
-  }
-}
-
 std::set<std::string> dependents_of(const std::string& service, const std::vector<domain::Service>& services) {
   std::set<std::string> dependents;
   for (const auto& other : services) {
-    std::set<std::string> needed;
-    add_dependencies(other.name, services, needed);
-    if (needed.contains(service)) dependents.insert(other.name);
+    if (domain::dependencies_of(other.name, services).contains(service)) dependents.insert(other.name);
   }
   return dependents;
 }
@@ -59,14 +48,13 @@ Ready choose_ready(const Queue& queue, const std::vector<domain::Service>& servi
       ready.start.push_back(rollout);
       continue;
     }
-    std::set<std::string> needed;
-    add_dependencies(rollout.service, services, needed);
+    const auto needed = domain::dependencies_of(rollout.service, services);
     const bool goes_back = rollout.kind == domain::RolloutKind::rollback;
     const auto first = goes_back ? dependents_of(rollout.service, services) : needed;  // in its own release
     const auto together = of_release(rollout.release);
     const auto failed = std::find_if(together.begin(), together.end(), [&](const domain::Rollout& other) {
       return first.contains(other.service) && domain::is_final(other.phase) && !domain::is_success(other.phase) &&
-             other.phase != Phase::superseded && !promoted(other.id);
+             (goes_back || other.phase != Phase::superseded) && !promoted(other.id);
     });
     if (failed != together.end()) {
       const auto why = goes_back ? ", which depends on " + rollout.service + ", was not rolled back"
@@ -172,11 +160,14 @@ bool Dispatcher::runs_alone(const domain::Rollout& rollout) {
   });
 }
 
-/// An undo goes on whatever is wished.
+/// An undo goes on whatever is wished, and what a hook does to data is not cut short: the rollout turns round after it.
 void Dispatcher::interrupt_stopped() {
   for (const auto& rollout : journal_.rollouts.unfinished()) {
     const auto found = running_.find(rollout.id);
-    if (found != running_.end() && rollout.stop && rollout.phase == Phase::running) found->second->notify_all();
+    if (found == running_.end() || !rollout.stop || rollout.phase != Phase::running) continue;
+    if (!journal_.rollouts.has_step(rollout.id, domain::StepKind::before, domain::StepState::running)) {
+      found->second->notify_all();
+    }
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <regex>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -78,20 +79,33 @@ void DumpFile::finish() {
   ::close(folder);
 }
 
-void keep_newest(const fs::path& folder, const std::string& pattern, const std::string& variable, int keep) {
+std::string dump_name(const std::string& revision, domain::RolloutId rollout) {
+  return revision + "-" + std::to_string(rollout.value);
+}
+
+void keep_newest(const fs::path& folder, const std::string& pattern, const std::string& service, int keep,
+                 const std::function<bool(domain::RolloutId)>& went_live) {
+  const std::string variable = "{revision}";
   const auto at = pattern.find(variable);
   const auto before = pattern.substr(0, at);
   const auto after = pattern.substr(at + variable.size());
-  std::vector<std::pair<fs::file_time_type, fs::path>> files;
+  const std::regex ours("^" + service + "-[0-9a-f]{7}-[0-9a-f]{6}-([0-9]{1,18})$");
+  std::vector<std::pair<std::int64_t, fs::path>> live;  // by rollout
+  std::vector<std::pair<std::int64_t, fs::path>> failed;
   std::error_code failure;
   for (const auto& entry : fs::directory_iterator(folder, failure)) {
     const auto name = entry.path().filename().string();
-    const bool matches =
-        name.size() > before.size() + after.size() && name.starts_with(before) && name.ends_with(after);
-    if (matches && entry.is_regular_file(failure)) files.emplace_back(entry.last_write_time(failure), entry.path());
+    if (name.size() <= before.size() + after.size() || !name.starts_with(before) || !name.ends_with(after)) continue;
+    const auto middle = name.substr(before.size(), name.size() - before.size() - after.size());
+    std::smatch match;
+    if (!std::regex_match(middle, match, ours) || !entry.is_regular_file(failure)) continue;
+    const auto rollout = std::stoll(match[1].str());
+    (went_live(domain::RolloutId{rollout}) ? live : failed).emplace_back(rollout, entry.path());
   }
-  std::sort(files.begin(), files.end(), std::greater<>());
-  for (std::size_t i = static_cast<std::size_t>(keep); i < files.size(); ++i) remove_file(files[i].second);
+  for (auto* files : {&live, &failed}) {
+    std::sort(files->begin(), files->end(), std::greater<>());
+    for (std::size_t i = static_cast<std::size_t>(keep); i < files->size(); ++i) remove_file((*files)[i].second);
+  }
 }
 
 std::string restore_command(const domain::Hook& hook, const fs::path& file) {

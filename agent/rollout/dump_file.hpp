@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 
 #include "agent/domain/hook.hpp"
+#include "agent/domain/ids.hpp"
 
 namespace deploy::rollout {
 
@@ -38,10 +40,14 @@ class DumpFile {
   std::uint64_t unsynced_ = 0;
 };
 
-/// Removes all but the newest `keep` files of the folder whose names are `pattern` with something in place of
-/// `variable`. Throws Error(failed).
-void keep_newest(const std::filesystem::path& folder, const std::string& pattern, const std::string& variable,
-                 int keep);
+/// A file of a service's dumps, from a rollout to some revision: what stands for {revision} in `save`.
+std::string dump_name(const std::string& revision, domain::RolloutId rollout);
+
+/// Removes the service's files of `pattern` (a name with {revision}) beyond the newest `keep` of rollouts that
+/// `went_live`, and beyond the newest `keep` of others, so that failures take no dump away that somebody may need. No
+/// other file is touched. Throws Error(failed).
+void keep_newest(const std::filesystem::path& folder, const std::string& pattern, const std::string& service, int keep,
+                 const std::function<bool(domain::RolloutId)>& went_live);
 
 /// What a person would type to read the file back: quoted for a shell, never run by us.
 std::string restore_command(const domain::Hook& hook, const std::filesystem::path& file);

@@ -19,11 +19,12 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds exit_poll{100};
 constexpr milliseconds ask_poll{1000};
+constexpr milliseconds ask_limit{5000};
 constexpr std::chrono::seconds kill_grace{10};
 
 std::string with_names(std::string text, const Work& work) {
   text = replaced(std::move(text), "{service}", work.service.name);
-  return replaced(std::move(text), "{revision}", work.revision->name);
+  return replaced(std::move(text), "{revision}", dump_name(work.revision->name, work.rollout.id));
 }
 
 std::string has_ended(const domain::Hook& hook, int exit_code) {
@@ -100,33 +101,69 @@ Task<int> StepEffects::exit_code_of(std::string container_id, ports::OnLog log) 
   ports::LogOptions all;
   all.tail = -1;
   all.follow = true;
-  co_await engine_.follow_logs(container_id, all, log);
+  try {
+    co_await engine_.follow_logs(container_id, all, log);
+  } catch (const Error& error) {
+    // Not every log driver can be read; whether it ended well is known all the same.
+    if (error.kind() == ErrorKind::cancelled || error.transient()) throw;
+    log(error.message());
+  }
   for (;;) {
     const auto container = co_await engine_.inspect(container_id);
-    if (!container) throw Error(ErrorKind::not_found, "the container of the hook was removed while it ran");
+    if (!container) {
+      throw Error(ErrorKind::not_found,
+                  "the container of the hook was removed while it ran; look at what it did, and roll "
+                  "out again");
+    }
     if (container->state == "exited" || container->state == "dead") co_return container->exit_code;
     co_await clock_.sleep_for(exit_poll);
   }
+}
+
+/// A command in a container that runs. Where nobody knows whether it has ended it is not begun again, because it would
+/// run beside itself.
+Task<ports::ExecResult> StepEffects::run_once(std::string container_id, domain::Hook hook, std::string container,
+                                              ports::OnData on_output) {
+  std::optional<Error> failure;
+  ports::ExecResult result;
+  try {
+    if (on_output) {
+      result = co_await engine_.exec_to(container_id, hook.run, hook.timeout, on_output);
+    } else {
+      result = co_await engine_.exec(container_id, hook.run, hook.timeout);
+    }
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::timed_out && !error.transient()) throw;
+    failure = error;
+  }
+  if (!failure) co_return result;
+  const auto what = failure->kind() == ErrorKind::timed_out
+                        ? "did not end within its timeout, " + human_duration(hook.timeout)
+                        : "was lost sight of: " + failure->message();
+  throw Error(ErrorKind::failed,
+              fmt::format("the hook \"{}\" {}; it may still run in the container {}", to_text(hook), what, container));
 }
 
 /// In a container of the users'. Its output goes to the log, or to a file that is there as a whole or not at all.
 Task<std::string> StepEffects::run_inside(Work& work, domain::Hook hook) {
   const auto container = co_await engine_.inspect(hook.in);
   if (!container || container->state != "running") {
-    throw Error(ErrorKind::not_found,
-                fmt::format("the hook \"{}\" wants to run in the container {}, which {}", to_text(hook), hook.in,
-                            container ? "does not run: it is " + container->state : "is not there"));
+    throw Error(
+        ErrorKind::not_found,
+        fmt::format("the hook \"{}\" wants to run in the container {}, which {}; start it, or name another one "
+                    "with `in`",
+                    to_text(hook), hook.in, container ? "does not run: it is " + container->state : "is not there"));
   }
   auto log = logger(work);
   if (hook.save.empty()) {
-    const auto result = co_await engine_.exec(container->id, hook.run, hook.timeout);
+    const auto result = co_await run_once(container->id, hook, hook.in, nullptr);
     each_line(result.output, log);
     if (result.exit_code != 0) throw Error(ErrorKind::failed, has_ended(hook, result.exit_code));
     co_return to_text(hook);
   }
   DumpFile file(site_.saved / with_names(hook.save, work));
   ports::OnData on_output = [&file](std::string_view data) { file.write(data); };
-  const auto result = co_await engine_.exec_to(container->id, hook.run, hook.timeout, on_output);
+  const auto result = co_await run_once(container->id, hook, hook.in, on_output);
   each_line(result.output, log);
   if (result.exit_code != 0) throw Error(ErrorKind::failed, has_ended(hook, result.exit_code));
   if (file.bytes() == 0) {
@@ -134,7 +171,8 @@ Task<std::string> StepEffects::run_inside(Work& work, domain::Hook hook) {
   }
   file.finish();
   const auto pattern = replaced(std::filesystem::path(hook.save).filename().string(), "{service}", work.service.name);
-  keep_newest(file.path().parent_path(), pattern, "{revision}", hook.keep);
+  keep_newest(file.path().parent_path(), pattern, work.service.name, hook.keep,
+              [this](domain::RolloutId id) { return journal_.promoted(id); });
   auto said = fmt::format("{} saved, {}", file.path().string(), human_bytes(file.bytes()));
   if (!hook.restore.empty()) said += "; read it back with: " + restore_command(hook, file.path());
   co_return said;
@@ -149,7 +187,8 @@ Task<Outcome> StepEffects::hook_verify(Work& work, domain::Step step) {
 
 Task<std::string> StepEffects::run_in_target(Work& work, domain::Hook hook, domain::TargetId target) {
   auto log = logger(work);
-  const auto result = co_await engine_.exec(journal_.targets.get(target).container_id, hook.run, hook.timeout);
+  const auto container = journal_.targets.get(target);
+  const auto result = co_await run_once(container.container_id, hook, container.container_name, nullptr);
   each_line(result.output, log);
   if (result.exit_code != 0) throw Error(ErrorKind::failed, has_ended(hook, result.exit_code));
   work.rollout.log.clear();
@@ -166,7 +205,8 @@ Task<Outcome> StepEffects::hook_after(Work& work, domain::Step step) {
   const auto give_up = clock_.steady_now() + hook.timeout;
   for (;;) {
     const auto left = std::chrono::ceil<milliseconds>(give_up - clock_.steady_now());
-    const auto answer = co_await prober_.ask(hook.host, hook.port, hook.path, std::max(milliseconds{1}, left));
+    const auto limit = std::clamp(left, milliseconds{1}, ask_limit);
+    const auto answer = co_await prober_.ask(hook.host, hook.port, hook.path, limit);
     outcome.detail = answer.reason;
     if (answer.healthy) co_return outcome;
     if (clock_.steady_now() + ask_poll >= give_up) {
@@ -192,6 +232,7 @@ Task<void> StepEffects::remove_one_off(Work& work, domain::Step step) {
   const auto made = co_await engine_.inspect(one_off_name(work, step));
   const auto own = one_off_labels(work, step);
   const bool ours = made && std::includes(made->labels.begin(), made->labels.end(), own.begin(), own.end());
+  if (ours && made->state == "running") co_await engine_.stop(made->id, kill_grace);
   if (ours) co_await engine_.remove(made->id);
 }
 

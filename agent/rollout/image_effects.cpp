@@ -1,6 +1,8 @@
 // The effects of steps that get an image or give one up: fetch, build, pull, image, prune.
 #include <algorithm>
+#include <map>
 #include <set>
+#include <utility>
 
 #include "agent/base/error.hpp"
 #include "agent/base/text.hpp"
@@ -24,6 +26,19 @@ std::string pinned(const ports::Image& image, const std::string& reference) {
 }
 
 constexpr std::chrono::minutes build_deadline{30};
+
+/// Path -> kind and content of those files that are one of `paths`, or below one.
+std::map<std::string, std::pair<ports::TreeEntry::Kind, std::string>> files_below(
+    const ports::SourceTree& tree, const std::vector<std::string>& paths) {
+  std::map<std::string, std::pair<ports::TreeEntry::Kind, std::string>> files;
+  for (const auto& entry : tree.entries()) {
+    const bool below = std::any_of(paths.begin(), paths.end(), [&](const std::string& path) {
+      return entry.path == path || entry.path.starts_with(path + "/");
+    });
+    if (below) files[entry.path] = {entry.kind, entry.object};
+  }
+  return files;
+}
 
 void check_dockerfile(const ports::SourceTree& tree, const domain::GitSource& git, const std::string& commit) {
   const auto& entries = tree.entries();
@@ -75,8 +90,35 @@ Task<Outcome> StepEffects::fetch(Work& work) {
   if (work.service.source.image.empty()) {
     const auto hash = config_hash(work.service, resolve_(work.service), site_.key);
     outcome.live_already = co_await is_live(work, revision_name(work.service.name, work.rollout.commit, hash));
+    if (!outcome.live_already) {
+      const auto same = co_await live_with_same_files(work, hash);
+      outcome.live_already = !same.empty();
+      if (outcome.live_already) outcome.detail += ": nothing below `paths` differs from " + same;
+    }
   }
   co_return outcome;
+}
+
+/// The live revision, where it has this configuration and the wanted commit differs from its own in no file that is the
+/// service's; else empty.
+Task<std::string> StepEffects::live_with_same_files(Work& work, std::string hash) {
+  const auto live = journal_.targets.live(work.service.name);
+  if (work.service.paths.empty() || live.empty() || !live.front().revision) co_return "";
+  const auto revision = journal_.revisions.get(*live.front().revision);
+  if (revision.config_hash != hash || revision.commit.empty()) co_return "";
+  auto whole = *work.service.source.git;
+  whole.context = ".";
+  std::string same;
+  try {
+    const auto before = co_await source_.tree(whole, revision.commit);
+    const auto after = co_await source_.tree(whole, work.rollout.commit);
+    if (files_below(*before, work.service.paths) == files_below(*after, work.service.paths)) same = revision.name;
+  } catch (const Error& error) {
+    // A commit that was taken out of the repository's history cannot be compared.
+    if (error.kind() != ErrorKind::not_found) throw;
+  }
+  if (!same.empty() && !co_await is_live(work, same)) same.clear();
+  co_return same;
 }
 
 Task<Outcome> StepEffects::build(Work& work) {

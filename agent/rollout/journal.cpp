@@ -62,7 +62,7 @@ bool Journal::bakes(const domain::Rollout& rollout) {
   if (rollout.phase != domain::Phase::running || rollout.stop) return false;
   const auto steps = rollouts.steps(rollout.id);
   return std::any_of(steps.begin(), steps.end(), [](const domain::Step& step) {
-    return step.kind == domain::StepKind::bake && step.state == domain::StepState::running;
+    return is_watch(step.kind) && step.state == domain::StepState::running;
   });
 }
 

@@ -15,6 +15,11 @@
 
 namespace deploy::rollout {
 
+/// Steps between the switch and promote.
+inline bool is_watch(domain::StepKind kind) {
+  return kind == domain::StepKind::bake || kind == domain::StepKind::after;
+}
+
 class Journal {
  public:
   Journal(store::Database& database, store::EventLog& events, ports::Clock& clock)
@@ -59,7 +64,7 @@ class Journal {
 
   /// Only until its first switch has begun, and once.
   bool can_stop(const domain::Rollout& rollout);
-  /// It has switched and is being watched: somebody may still take it back, and once.
+  /// It has switched and is being watched, in its bake or by hooks: somebody may still take it back, and once.
   bool bakes(const domain::Rollout& rollout);
   /// Writes down that a rollout under way is to be undone and end so; its runner finds it there.
   void stop(const domain::Rollout& rollout, const domain::StopWish& wish);

@@ -33,8 +33,8 @@ nlohmann::json defaults() {
 nlohmann::json what_runs(const domain::Service& service) {
   auto value = domain::to_json_value(service);
   for (const auto* name :
-       {"repo", "branch", "trigger", "workflows", "depends_on", "vars", "strategy", "max_surge", "max_unavailable",
-        "bake", "drain", "hooks", "migrates_on_boot", "retain", "supersede", "image"}) {
+       {"repo", "branch", "trigger", "workflows", "paths", "depends_on", "vars", "strategy", "max_surge",
+        "max_unavailable", "bake", "drain", "hooks", "migrates_on_boot", "retain", "supersede", "image"}) {
     value.erase(name);
   }
   if (value.contains("git")) {

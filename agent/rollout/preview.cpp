@@ -13,6 +13,7 @@
 #include "agent/base/error.hpp"
 #include "agent/domain/order.hpp"
 #include "agent/rollout/planner.hpp"
+#include "agent/rollout/taking_back.hpp"
 
 namespace deploy::rollout {
 
@@ -21,7 +22,7 @@ namespace {
 using nlohmann::json;
 
 /// What the stored form calls otherwise than the file.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 14> keys_of_file{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 15> keys_of_file{{
     {"container.memory_bytes", "container.mem_limit"},
     {"container.log_driver", "container.logging.driver"},
     {"container.log_options", "container.logging.options"},
@@ -36,6 +37,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 14> keys_of_
     {"health.warm_up_timeout", "health.warm_up.timeout"},
     {"image", "source.image"},
     {"proxy.dns", "proxy.route"},
+    {"proxy.grpc", "proxy.protocol"},
 }};
 
 constexpr std::array<std::string_view, 4> names_only{"container.environment", "container.labels",
@@ -49,7 +51,11 @@ std::string key_of_file(std::string path) {
   return path;
 }
 
-std::string shown(const json& value) { return value.is_discarded() ? "not set" : value.dump(); }
+std::string shown(const std::string& key, const json& value) {
+  if (key == "proxy.route") return value == json(true) ? "dns" : "nginx";
+  if (key == "proxy.protocol") return value == json(true) ? "grpc" : "http";
+  return value.is_discarded() ? "not set" : value.dump();
+}
 
 /// `discarded` stands for what is not there.
 void compare(const std::string& path, const json& running, const json& wanted, std::vector<std::string>& found) {
@@ -71,7 +77,7 @@ void compare(const std::string& path, const json& running, const json& wanted, s
   const auto key = key_of_file(path);
   const bool name_only = std::any_of(names_only.begin(), names_only.end(),
                                      [&](auto name) { return key.starts_with(std::string(name) + "."); });
-  if (!name_only) return found.push_back(fmt::format("{}: {} -> {}", key, shown(running), shown(wanted)));
+  if (!name_only) return found.push_back(fmt::format("{}: {} -> {}", key, shown(key, running), shown(key, wanted)));
   found.push_back(key + (running.is_discarded() ? ": new" : wanted.is_discarded() ? ": removed" : ": changed"));
 }
 
@@ -126,12 +132,12 @@ Preview Previews::preview(const domain::Service& service) {
   preview.service = service.name;
   preview.strategy = domain::to_string(service.strategy);
   const auto live = journal_.targets.live(service.name);
+  preview.live = live_revision(journal_, service.name);
   try {
     preview.steps = steps_of(service, static_cast<int>(live.size()));
     const auto hash = config_hash(service, resolve_(service), key_);
     if (!live.empty() && live.front().revision) {
       const auto revision = journal_.revisions.get(*live.front().revision);
-      preview.live = revision.name;
       preview.differences = differences(domain::service_from_json(json::parse(revision.config)), service);
       if (preview.differences.empty() && revision.config_hash != hash) {
         preview.differences.push_back("a variable that the file names has another value");
@@ -142,7 +148,10 @@ Preview Previews::preview(const domain::Service& service) {
   }
   const auto warning = warning_of(service, live);
   if (!warning.empty()) preview.notes.push_back(warning);
-  if (journal_.is_paused(service.name)) preview.notes.push_back("it is paused: deployctl resume " + service.name);
+  for (const auto& pause : journal_.pauses.all()) {
+    if (pause.service == service.name) preview.notes.push_back("it is paused: deployctl resume " + service.name);
+    if (pause.service.empty()) preview.notes.push_back("the whole queue is paused: deployctl resume --all");
+  }
   return preview;
 }
 

@@ -35,22 +35,24 @@ std::optional<milliseconds> ReleasePlanner::plan_due() {
   return std::nullopt;
 }
 
-/// Once, when all of the release's rollouts have ended.
+/// Once, when all of the release's rollouts have ended or went live.
 void ReleasePlanner::take_back_failed() {
   for (const auto id : journal_.rollouts.atomic_releases()) {
     const auto together = journal_.rollouts.of_release(id);
-    const bool ended = std::all_of(together.begin(), together.end(),
-                                   [](const auto& rollout) { return domain::is_final(rollout.phase); });
-    if (!ended) continue;
-    const auto failed = std::find_if(together.begin(), together.end(), [](const auto& rollout) {
-      return rollout.phase == domain::Phase::rolled_back || rollout.phase == domain::Phase::needs_operator;
+    const bool decided = std::all_of(together.begin(), together.end(), [this](const auto& rollout) {
+      return domain::is_final(rollout.phase) || journal_.promoted(rollout.id);
+    });
+    if (!decided) continue;
+    const auto failed = std::find_if(together.begin(), together.end(), [this](const auto& rollout) {
+      const bool badly = rollout.phase == domain::Phase::rolled_back || rollout.phase == domain::Phase::needs_operator;
+      return badly && !journal_.promoted(rollout.id);
     });
     journal_.transaction([&] {
       journal_.rollouts.set_atomic(id, false);
       if (failed == together.end()) return;
       const auto cause = "release " + std::to_string(id.value) + " is atomic, and " + failed->service +
                          " failed in it (rollout " + std::to_string(failed->id.value) + ")";
-      const auto back = take_back(journal_, id, cause, false);
+      const auto back = take_back(journal_, services_, id, cause, false);
       for (const auto* reasons : {&back.irreversible, &back.left}) {
         for (const auto& reason : *reasons) journal_.tell(*failed, "note", "not taken back: " + reason);
       }

@@ -110,7 +110,9 @@ Task<void> Runner::go_forward(Work& work, std::function<void()> on_promoted) {
   std::string left_over;  // what went wrong after promote: the rest is cleared away all the same
   for (auto& step : steps) {
     if (step.state == StepState::succeeded) continue;
-    if (stop_wanted(work)) {
+    // What a hook does to data is not cut short, and so not left half done after a start either.
+    const bool hook_under_way = step.kind == StepKind::before && step.state == StepState::running;
+    if (!hook_under_way && stop_wanted(work)) {
       turn_round(work, work.rollout.stop->reason);
       co_return;
     }

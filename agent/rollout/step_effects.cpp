@@ -98,8 +98,9 @@ Task<Outcome> StepEffects::undo(Work& work, domain::Step step) {
     case start:
       co_return co_await undo_start(work, step);
     case switch_traffic:
-      // One that failed cleanly left everything as it was.
-      if (step.state == domain::StepState::failed && traffic_.routed(work.service.name) != step.targets) {
+      // One that failed cleanly left everything as it was; a name may have moved after Nginx was switched.
+      if (step.state == domain::StepState::failed && !work.service.proxy.dns &&
+          traffic_.routed(work.service.name) != step.targets) {
         co_return Outcome{};
       }
       co_await start_again(work, step.before);

@@ -123,6 +123,8 @@ class StepEffects {
   Task<Outcome> undo_before(Work& work, domain::Step step);
   Task<std::string> run_one_off(Work& work, domain::Step step, domain::Hook hook);
   Task<int> exit_code_of(std::string container_id, ports::OnLog log);
+  Task<ports::ExecResult> run_once(std::string container_id, domain::Hook hook, std::string container,
+                                   ports::OnData on_output);
   Task<std::string> run_inside(Work& work, domain::Hook hook);
   Task<std::string> run_in_target(Work& work, domain::Hook hook, domain::TargetId target);
   Task<void> remove_one_off(Work& work, domain::Step step);
@@ -143,6 +145,7 @@ class StepEffects {
   Task<void> remove_images(std::vector<domain::Revision> dropped);
   domain::Service service_of(const Work& work, const domain::Target& target);
   Task<bool> is_live(Work& work, std::string revision);
+  Task<std::string> live_with_same_files(Work& work, std::string hash);
   Task<int> drain_one(domain::Target target, std::chrono::steady_clock::time_point deadline);
   Task<void> check_disk(std::string doing);
   Task<void> await_memory(Work& work);

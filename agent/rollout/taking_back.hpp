@@ -9,8 +9,8 @@
 
 namespace deploy::rollout {
 
-/// What changed data for good since this revision of the service was live last, with the command that reads a saved
-/// dump back; empty: nothing did.
+/// What changed data for good since this revision of the service went live last, also where it was a rollout that
+/// failed afterwards, with the command that reads a saved dump back; empty: nothing did.
 std::string irreversible_since(Journal& journal, const std::string& service, const std::string& revision);
 
 /// The service's revision that is live; empty: none is.
@@ -22,7 +22,9 @@ struct TakingBack {
   std::vector<std::string> left;          // why a service stays as it is, a sentence each
 };
 
-/// The rollbacks that undo what a release brought. `confirmed`: over what is irreversible, too.
-TakingBack take_back(Journal& journal, domain::ReleaseId release, const std::string& cause, bool confirmed);
+/// The rollbacks that undo what a release brought. `confirmed`: over what is irreversible, too. What a service that
+/// stays depends on stays with it.
+TakingBack take_back(Journal& journal, const std::vector<domain::Service>& services, domain::ReleaseId release,
+                     const std::string& cause, bool confirmed);
 
 }  // namespace deploy::rollout

@@ -83,10 +83,15 @@ TEST_CASE("a hook that cannot work is told of") {
       {"{ before: [ { run: [a], in: db, save: \"../{revision}\" } ] }",
        "`hooks.before[0].save` must be a path below the state folder, such as backups/{service}-{revision}.sql\n"},
       {"{ before: [ { run: [a], in: db, save: dump.sql } ] }",
-       "`hooks.before[0].save` must have {revision} in the file's name\n  hint: else each rollout would overwrite the "
+       "`hooks.before[0].save` must have {revision} in the file's name, once\n  hint: else each rollout would "
+       "overwrite the "
        "last "
        "one's file\n"},
-      {"{ before: [ { run: [a], in: db, save: \"a*{revision}\" } ] }",
+      {"{ before: [ { run: [a], in: db, save: \"b/{revision}/{revision}\" } ] }",
+       "`hooks.before[0].save` must have {revision} in the file's name, once\n"},
+      {"{ before: [ { run: [a], in: db, save: \"{revision}\" } ] }",
+       "`hooks.before[0].save` must name a folder, too\n  hint: the state folder itself holds deployd's own files\n"},
+      {"{ before: [ { run: [a], in: db, save: \"b/a*{revision}\" } ] }",
        "`hooks.before[0].save` must hold no quotes, wildcards, `$` or line breaks\n"},
       {"{ before: [ { run: [a], in: \"db;rm\" } ] }",
        "`hooks.before[0].in` must be a name that Docker takes: letters, digits, `_`, `.` and `-`, two or more\n"},

@@ -152,6 +152,25 @@ TEST_CASE("a port for gRPC is no matter of a service that is found by Docker's D
   CHECK(load_errors(folder) == "");
 }
 
+TEST_CASE("paths lie below the root of a repository that deployd builds from") {
+  TemporaryFolder folder;
+  folder.write("agent.yaml", least_agent);
+  folder.write(
+      "deploy.d/llm.yaml",
+      "{ service: llm, on: manual, source: { git: { url: file:///a.git } },\n  paths: [llm/, /llm, ../llm, \"*.md\"] "
+      "}\n");
+  folder.write("deploy.d/web.yaml", service("web", ", paths: [web]"));
+  const std::string what = " must be a folder or file of the repository, without wildcards\n";
+  const auto errors = load_errors(folder);
+  CHECK(errors.find("`paths[0]`") == std::string::npos);
+  for (const auto* wrong : {"`paths[1]`", "`paths[2]`", "`paths[3]`"}) {
+    CHECK(errors.find(wrong + what) != std::string::npos);
+  }
+  CHECK(errors.find("`paths` needs `source.git` alone\n") != std::string::npos);
+  CHECK(errors.find("  hint: an image that somebody else built is rolled out whatever its commit changed\n") !=
+        std::string::npos);
+}
+
 TEST_CASE("a name in Docker's DNS leads to one replica") {
   TemporaryFolder folder;
   folder.write("agent.yaml", least_agent);

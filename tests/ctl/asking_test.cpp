@@ -65,7 +65,7 @@ TEST_CASE("plan lists the services in order, with what differs, and exits with 1
   CHECK(ran.code == 10);
   CHECK(ran.out ==
         "1. llm (rolling): llm-1111111-c0de is live\n"
-        "   the configuration is the one that it runs with; a rollout takes a newer commit or image, if there is one\n"
+        "   what runs is as configured; a rollout takes a newer commit or image, if there is one\n"
         "   steps: fetch > build > create new 1\n"
         "2. backend (recreate): backend-3f2a1c9-c0de is live\n"
         "   note: it is paused: deployctl resume backend\n"

@@ -14,7 +14,7 @@ class Plan(BackendCase):
         ctl = self.scene.agent.ctl
         same = ctl("plan")
         self.assertEqual(same.returncode, 0, same.stderr)
-        self.assertRegex(same.stdout, r"^1\. backend \(rolling\): backend-\w+-\w+ is live\n   the configuration is the one that it runs with")
+        self.assertRegex(same.stdout, r"^1\. backend \(rolling\): backend-\w+-\w+ is live\n   what runs is as configured")
         self.scene.edit_service("backend", lambda text: text.replace('"AI_SERVER_URL": "http://llm:8000"', '"AI_SERVER_URL": "http://llm:8001", "NEW": "secret"'))
         before = self.scene.own_containers()
         changed = ctl("plan", "backend")

@@ -17,6 +17,8 @@ class FakeSource final : public ports::SourceMirror {
   std::map<std::string, std::string> refs;  // url + " " + ref -> commit
   std::optional<Error> fail_fetch;
   bool has_dockerfile = true;
+  /// Adds what else a commit holds.
+  std::function<void(MemoryTree& tree, const std::string& commit)> fill;
   /// Hears "source.fetch"; may throw.
   std::function<void(std::string_view point)> on_point;
 
@@ -34,9 +36,10 @@ class FakeSource final : public ports::SourceMirror {
     co_return found->second;
   }
 
-  Task<std::unique_ptr<ports::SourceTree>> tree(domain::GitSource, std::string) override {
+  Task<std::unique_ptr<ports::SourceTree>> tree(domain::GitSource, std::string commit) override {
     auto tree = std::make_unique<MemoryTree>();
     if (has_dockerfile) tree->add("Dockerfile", "FROM scratch\n");
+    if (fill) fill(*tree, commit);
     co_return tree;
   }
 };

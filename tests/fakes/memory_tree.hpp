@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "agent/base/error.hpp"
+#include "agent/base/text.hpp"
 #include "agent/ports/source_mirror.hpp"
 
 namespace deploy::tests {
@@ -22,7 +23,7 @@ class MemoryTree final : public ports::SourceTree {
     std::erase_if(entries_, [&path](const auto& entry) { return entry.path == path; });
     const auto place =
         std::find_if(entries_.begin(), entries_.end(), [&path](const auto& entry) { return entry.path > path; });
-    entries_.insert(place, ports::TreeEntry{path, kind, ""});
+    entries_.insert(place, ports::TreeEntry{path, kind, sha256_hex(contents_[path])});
     return *this;
   }
 

@@ -1,11 +1,14 @@
 // The users' hooks: before, verify, after.
 #include <catch2/catch_all.hpp>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "agent/api/commands.hpp"
 #include "agent/base/error.hpp"
+#include "agent/rollout/dump_file.hpp"
 #include "tests/agent_world/world.hpp"
+#include "tests/fakes/temp_dir.hpp"
 
 using namespace deploy;
 using namespace deploy::tests;
@@ -190,19 +193,18 @@ TEST_CASE("a dump is a file that is there as a whole, and the newest are kept") 
     return ports::ExecResult{0, "dump " + std::to_string(++dumps)};
   };
   Agent agent(world);
-  for (const char commit : {'a', 'b', 'c'}) {
+  for (const char commit : {'a', 'b', 'c', 'd'}) {
     agent.push({"backend"}, commit);
     agent.work();
   }
-  CHECK(agent.outcomes() == "backend succeeded, backend succeeded, backend succeeded");
+  CHECK(agent.last().phase == domain::Phase::succeeded);
   const auto folder = world.folder / "backups";
   std::vector<std::string> contents;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) contents.push_back(text_of(entry.path()));
   std::sort(contents.begin(), contents.end());
-  CHECK(contents == std::vector<std::string>{"dump 2", "dump 3"});
-  const auto file = (folder / (agent.journal.revisions.promoted("backend").front().name + ".sql")).string();
-  const auto named =
-      (folder / ("backend-" + agent.journal.revisions.promoted("backend").front().name + ".sql")).string();
+  CHECK(contents == std::vector<std::string>{"dump 2", "dump 3", "dump 4"});
+  const auto revision = agent.journal.revisions.promoted("backend").front().name;
+  const auto named = (folder / ("backend-" + revision + "-4.sql")).string();
   for (const auto& step : agent.journal.rollouts.steps(agent.last().id)) {
     if (step.kind != StepKind::before) continue;
     CHECK(step.detail == named + " saved, 6 B; read it back with: docker exec -i postgres psql -U app app < " + named);
@@ -223,12 +225,16 @@ TEST_CASE("a dump that is empty or fails stops the rollout and leaves no file") 
     reason = "the hook \"pg_dump -U app app\" exited with 1";
   }
   SECTION("the container is not there") {
-    reason = "the hook \"pg_dump -U app app\" wants to run in the container postgres, which is not there";
+    reason =
+        "the hook \"pg_dump -U app app\" wants to run in the container postgres, which is not there; "
+        "start it, or name another one with `in`";
   }
   SECTION("the container does not run") {
     add_postgres(world);
     world.engine.exit("postgres", 1);
-    reason = "the hook \"pg_dump -U app app\" wants to run in the container postgres, which does not run: it is exited";
+    reason =
+        "the hook \"pg_dump -U app app\" wants to run in the container postgres, which does not run: it is exited; "
+        "start it, or name another one with `in`";
   }
   world.engine.on_exec = [&](const FakeEngine::Record&, const std::vector<std::string>&) { return result; };
   Agent agent(world);
@@ -315,7 +321,7 @@ TEST_CASE("going back over an irreversible hook wants to be confirmed, and says 
   agent.work();
   REQUIRE(agent.last().phase == domain::Phase::succeeded);
   const auto second = agent.journal.revisions.promoted("backend").front().name;
-  const auto file = (world.folder / "backups" / ("backend-" + second + ".sql")).string();
+  const auto file = (world.folder / "backups" / ("backend-" + second + "-2.sql")).string();
   for (auto at = said.find("FILE"); at != std::string::npos; at = said.find("FILE")) said.replace(at, 4, file);
   api::Commands commands(agent.journal, agent.releases, world.services, [&] { agent.dispatcher.wake(); });
   const auto refusal = error_of([&] { commands.rollback({"backend", "", 0, false}, "ann"); });
@@ -364,4 +370,128 @@ TEST_CASE("what a hook of another state folder ran in is told of and stays") {
                                  " ran a hook, and comes from another state folder; once it is not needed, remove it "
                                  "with: docker rm " +
                                  strange.name});
+}
+
+TEST_CASE("a dump takes nobody else's file away, and failures none of a version that went live") {
+  TempDir folder;
+  const auto touch = [&](const std::string& name) { std::ofstream(folder / name) << "data"; };
+  const std::string other = "app-worker-1111111-222222-1.sql";
+  for (const auto* name :
+       {"app-app-1111111-222222-1.sql", "app-app-1111111-222222-2.sql", "app-app-3333333-222222-3.sql",
+        "app-app-3333333-222222-4.sql", "app-manual.sql", "app-app-1111111-222222-9.sql.part"}) {
+    touch(name);
+  }
+  touch(other);
+  rollout::keep_newest(folder.path(), "app-{revision}.sql", "app", 1,
+                       [](domain::RolloutId id) { return id.value <= 2; });
+  std::set<std::string> left;
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path())) left.insert(entry.path().filename());
+  CHECK(left == std::set<std::string>{"app-app-1111111-222222-2.sql", "app-app-3333333-222222-4.sql", "app-manual.sql",
+                                      "app-app-1111111-222222-9.sql.part", other});
+}
+
+TEST_CASE("a push that comes while a migration runs waits for its end, also when the agent is started again") {
+  World world;
+  world.services = {migrating()};
+  const bool killed = GENERATE(false, true);
+  std::optional<Agent> agent;
+  agent.emplace(world);
+  std::string migration;
+  const auto meanwhile = [&]() -> Task<void> {
+    co_await world.clock.sleep_for(std::chrono::seconds(1));
+    agent->push({"backend"}, 'b');
+    agent->dispatcher.wake();
+    co_await world.clock.sleep_for(std::chrono::minutes(1));
+    CHECK(world.engine.at(migration).container.state == "running");
+    hooks_exit_with(world, 0);
+    if (!killed) world.engine.exit(migration, 0);
+  };
+  world.engine.on_call = [&](const std::string& call, FakeEngine::When when) {
+    if (when != FakeEngine::When::before || !call.starts_with("follow_logs ") || !migration.empty()) return;
+    migration = call.substr(12);
+    asio::co_spawn(agent->context, meanwhile(), asio::detached);
+  };
+  agent->push({"backend"}, 'a');
+  agent->work(killed ? std::chrono::minutes(2) : std::chrono::minutes(60));
+  if (killed) {
+    CHECK(agent->last().phase == domain::Phase::queued);
+    agent.emplace(world);
+    world.engine.exit(migration, 0);
+    agent->work();
+  }
+  CHECK(agent->outcomes() == "backend superseded, backend succeeded");
+  CHECK(std::count(world.engine.calls.begin(), world.engine.calls.end(), "start " + migration) == 1);
+  CHECK(std::count(world.engine.calls.begin(), world.engine.calls.end(), "stop " + migration) == 0);
+}
+
+TEST_CASE("a command in a container of the users' that does not end, or is lost sight of, is not begun again") {
+  World world;
+  auto service = service_named("backend");
+  service.hooks.before = {command({"backup"})};
+  service.hooks.before[0].in = "postgres";
+  world.services = {service};
+  add_postgres(world);
+  std::string why;
+  SECTION("it does not end") {
+    world.engine.fail("exec", 1, FakeEngine::When::after, Error(ErrorKind::timed_out, "backup took longer than 300 s"));
+    why = "did not end within its timeout, 5 min 0 s";
+  }
+  SECTION("the engine went away") {
+    world.engine.fail("exec", 1, FakeEngine::When::after, Error(ErrorKind::unreachable, "the engine is gone"));
+    why = "was lost sight of: the engine is gone";
+  }
+  Agent agent(world);
+  agent.push({"backend"}, 'a');
+  agent.work();
+  CHECK(agent.last().phase == domain::Phase::rolled_back);
+  CHECK(agent.last().reason == "the hook \"backup\" " + why + "; it may still run in the container postgres");
+}
+
+TEST_CASE("a rollback while hooks run after the switch takes that version back") {
+  World world;
+  auto service = service_named("backend");
+  domain::Hook ask;
+  ask.host = "localhost";
+  ask.path = "/";
+  ask.timeout = std::chrono::minutes(10);
+  world.services = {service};
+  Agent agent(world);
+  api::Commands commands(agent.journal, agent.releases, world.services, [&] { agent.dispatcher.wake(); });
+  for (const char commit : {'a', 'b'}) {
+    agent.push({"backend"}, commit);
+    agent.work();
+  }
+  const auto second = agent.journal.revisions.promoted("backend").front().name;
+  world.services[0].hooks.after = {ask};
+  int asked = 0;
+  world.prober.proxy = [&](const std::string&) {
+    if (++asked == 2) commands.rollback({"backend", "", 0, false}, "ann");
+    return ports::Verdict{false, "answered 502"};
+  };
+  agent.push({"backend"}, 'c');
+  agent.work();
+  CHECK(agent.outcomes() == "backend succeeded, backend succeeded, backend cancelled, backend unchanged");
+  CHECK(agent.journal.revisions.promoted("backend").front().name == second);
+}
+
+TEST_CASE("a migration of a version that never went live counts, too") {
+  World world;
+  world.services = {service_named("backend")};
+  Agent agent(world);
+  for (const char commit : {'a', 'b'}) {
+    agent.push({"backend"}, commit);
+    agent.work();
+  }
+  world.services[0].hooks.before = {command({"./migrate"})};
+  world.services[0].hooks.before[0].irreversible = true;
+  hooks_exit_with(world, 0);
+  world.prober.judge = [](const FakeProber::Probe&) { return ports::Verdict{false, "GET /health answered 503"}; };
+  agent.push({"backend"}, 'c');
+  agent.work();
+  REQUIRE(agent.last().phase == domain::Phase::rolled_back);
+  api::Commands commands(agent.journal, agent.releases, world.services, [&] { agent.dispatcher.wake(); });
+  CHECK_THAT(error_of([&] {
+               commands.rollback({"backend", "", 0, false}, "ann");
+             }).message(),
+             Catch::Matchers::ContainsSubstring("ran \"./migrate\", which is irreversible"));
 }

@@ -158,6 +158,25 @@ TEST_CASE("where what depends on a service cannot go back, the service stays wit
         "backend, which depends on llm, was not rolled back (rollout 8)");
 }
 
+TEST_CASE("what a service that stays depends on stays with it, and the rollback says so") {
+  Three three;
+  const auto llm = three.live("llm");
+  const auto second = three.release('b');
+  three.agent->push({"backend"}, 'c');
+  three.agent->work();
+  three.commands->rollback({"", "", second.value, false}, "ann");
+  three.agent->work();
+  CHECK(three.told().ends_with("backend deploy succeeded, frontend rollback succeeded"));
+  CHECK(three.live("llm") != llm);
+  std::string notes;
+  for (const auto& event : three.agent->events.of_rollout(three.agent->last().id)) {
+    if (event.kind == "note") notes += event.text + "\n";
+  }
+  CHECK(notes ==
+        "not taken back: backend has another revision by now\n"
+        "not taken back: llm stays with backend, which depends on it\n");
+}
+
 TEST_CASE("a rollback of a release that makes no sense is refused") {
   Three three;
   const auto refusal = [&](const api::RollbackRequest& request) {
