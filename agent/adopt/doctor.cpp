@@ -167,10 +167,11 @@ class Examination {
     }
     for (const auto& service : host_.configuration.services) {
       if (service.proxy.dns) {
-        note("nginx", fmt::format("{0} has `route: dns`, so calls from other services do not pass through Nginx: at each "
-                                  "rollout its name is with nobody for some milliseconds, and who remembers its "
-                                  "address goes on calling the old version until that is stopped",
-                                  service.name));
+        note("nginx",
+             fmt::format("{0} has `route: dns`, so calls from other services do not pass through Nginx: at each "
+                         "rollout its name is with nobody for some milliseconds, and who remembers its "
+                         "address goes on calling the old version until that is stopped",
+                         service.name));
       }
       if (!dump.unnamed.contains(service.proxy.upstream)) continue;
       note("nginx", fmt::format("nothing that it reads names the upstream {}, so no request from outside gets there; "

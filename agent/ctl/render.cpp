@@ -96,8 +96,7 @@ std::string render_plan(const api::PlanView& view, const Look& look) {
     text += fmt::format("{}. {} ({}): {}\n", i + 1, printable(service.service), printable(service.strategy), live);
     for (const auto& note : service.notes) text += fmt::format("   note: {}\n", printable(note));
     if (!service.live.empty() && service.differences.empty()) {
-      text +=
-          "   what runs is as configured; a rollout takes a newer commit or image, if there is one\n";
+      text += "   what runs is as configured; a rollout takes a newer commit or image, if there is one\n";
     }
     for (const auto& difference : service.differences) {
       text += "   " + coloured(printable(difference), Colour::yellow, look.colours) + "\n";

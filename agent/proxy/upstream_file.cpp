@@ -216,9 +216,11 @@ std::vector<std::string> blocked_services(const UpstreamFilesInput& input) {
   std::vector<std::string> blocked;
   for (const auto& route : input.routes) {
     const auto port = route.settings.port;
-    const auto sharing = std::count_if(input.routes.begin(), input.routes.end(),
-                                       [&](const auto& other) { return passes_on(other) && other.settings.port == port; });
-    if (passes_on(route) && route.settings.grpc && (sharing > 1 || input.wildcard_ports.contains(port))) blocked.push_back(route.service);
+    const auto sharing = std::count_if(input.routes.begin(), input.routes.end(), [&](const auto& other) {
+      return passes_on(other) && other.settings.port == port;
+    });
+    if (passes_on(route) && route.settings.grpc && (sharing > 1 || input.wildcard_ports.contains(port)))
+      blocked.push_back(route.service);
   }
   return blocked;
 }

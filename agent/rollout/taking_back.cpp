@@ -64,7 +64,7 @@ std::string irreversible_since(Journal& journal, const std::string& service, con
   for (const auto& rollout : journal.rollouts.history(service, rollouts_looked_at)) {
     const bool brought_it = rollout.revision && journal.revisions.get(*rollout.revision).name == revision;
     if (brought_it && journal.promoted(rollout.id)) return "";
-    const auto did = irreversible_in(journal, rollout);
+    auto did = irreversible_in(journal, rollout);
     if (!did.empty()) return did;
   }
   return "";
