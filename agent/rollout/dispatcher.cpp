@@ -54,7 +54,7 @@ Ready choose_ready(const Queue& queue, const std::vector<domain::Service>& servi
     const auto together = of_release(rollout.release);
     const auto failed = std::find_if(together.begin(), together.end(), [&](const domain::Rollout& other) {
       return first.contains(other.service) && domain::is_final(other.phase) && !domain::is_success(other.phase) &&
-             (goes_back || other.phase != Phase::superseded) && !promoted(other.id);
+             (goes_back || other.phase != Phase::superseded) && !queue.promoted(other.id);
     });
     if (failed != together.end()) {
       const auto why = goes_back ? ", which depends on " + rollout.service + ", was not rolled back"
@@ -65,7 +65,7 @@ Ready choose_ready(const Queue& queue, const std::vector<domain::Service>& servi
     const bool waits =
         std::any_of(needed.begin(), needed.end(), [&](const auto& name) { return busy.contains(name); }) ||
         std::any_of(unfinished.begin(), unfinished.end(), [&](const domain::Rollout& other) {
-          return other.release == rollout.release && first.contains(other.service) && !promoted(other.id);
+          return other.release == rollout.release && first.contains(other.service) && !queue.promoted(other.id);
         });
     const bool taken = busy.contains(rollout.service) || closed.contains(rollout.service) ||
                        (drain.contains(rollout.service) && runs_alone(rollout));
