@@ -87,7 +87,8 @@ AcceptedView Commands::rollback_release(const RollbackRequest& request, const st
   }
   const domain::ReleaseId release{request.release};
   const auto rollouts = journal_.rollouts.of_release(release);
-  if (rollouts.empty()) throw Error(ErrorKind::not_found, "there is no " + name + "; `deployctl history` names them");
+  if (rollouts.empty())
+    throw Error(ErrorKind::not_found, "there is no " + name + "; `deployctl show ROLLOUT` names the one of a rollout");
   const bool under_way = std::any_of(rollouts.begin(), rollouts.end(),
                                      [](const auto& rollout) { return !domain::is_final(rollout.phase); });
   if (under_way) throw Error(ErrorKind::conflict, name + " is still under way; wait for its end, or cancel it first");

@@ -182,7 +182,7 @@ TEST_CASE("a rollback of a release that makes no sense is refused") {
   const auto refusal = [&](const api::RollbackRequest& request) {
     return error_of([&] { three.commands->rollback(request, "ann"); }).message();
   };
-  CHECK(refusal({"", "", 99, false}) == "there is no release 99; `deployctl history` names them");
+  CHECK(refusal({"", "", 99, false}) == "there is no release 99; `deployctl show ROLLOUT` names the one of a rollout");
   CHECK(refusal({"llm", "", 1, false}) == "a rollback goes back with a service or with a release, not with both");
   CHECK(refusal({"", "", 1, false}) ==
         "nothing of release 1 can be taken back: llm had no revision before, backend had no revision before, frontend "
