@@ -28,8 +28,9 @@ class Examination {
     if (reached) {
       co_await look("network", &Examination::shared_network);
       co_await look("routing", &Examination::routing_network);
-      co_await look("nginx", &Examination::nginx);
+      if (host_.nginx != nullptr) co_await look("nginx", &Examination::nginx);
     }
+    names();
     co_return std::move(findings_);
   }
 
@@ -65,9 +66,9 @@ class Examination {
                         ", and every file and secret that they name is here");
     }
     std::error_code failure;
-    if (!std::filesystem::is_directory(agent_.nginx.upstreams, failure)) {
+    if (agent_.nginx && !std::filesystem::is_directory(agent_.nginx->upstreams, failure)) {
       problem("files", fmt::format("there is no folder {}: make it, and let Nginx include its *.conf files",
-                                   agent_.nginx.upstreams.string()));
+                                   agent_.nginx->upstreams.string()));
     }
     const auto space = std::filesystem::space(agent_.state, failure);
     if (!failure) free_space(agent_.state.string(), space.available);
@@ -144,11 +145,11 @@ class Examination {
   }
 
   Task<void> nginx() {
-    const auto running = co_await host_.nginx.find();
-    const auto workers = co_await host_.nginx.workers(running);
-    const auto test = co_await host_.nginx.test(running.id, workers.master->title);
+    const auto running = co_await host_.nginx->find();
+    const auto workers = co_await host_.nginx->workers(running);
+    const auto test = co_await host_.nginx->test(running.id, workers.master->title);
     if (!test.passed) {
-      problem("nginx", fmt::format("nginx -t {} refuses the configuration; repair it: {}", host_.nginx.text(),
+      problem("nginx", fmt::format("nginx -t {} refuses the configuration; repair it: {}", host_.nginx->text(),
                                    trim(test.output)));
       co_return;
     }
@@ -157,26 +158,43 @@ class Examination {
       if (!service.proxy.upstream.empty()) upstreams.insert(service.proxy.upstream);
     }
     const auto dump = proxy::read_dump(test.output, upstreams);
-    const auto version = co_await host_.nginx.version(running.id);
-    good("nginx", fmt::format("{} {} accepts its configuration", version.text, host_.nginx.text()));
+    const auto version = co_await host_.nginx->version(running.id);
+    good("nginx", fmt::format("{} {} accepts its configuration", version.text, host_.nginx->text()));
     const auto cost = proxy::idle_connections_cost(version, dump);
     if (!cost.empty()) note("nginx", cost);
     if (dump.complete && !dump.has_own_files) {
       note("nginx", fmt::format("it has read no file of deployctl's yet; before the first rollout {}",
-                                host_.nginx.how_to_include(agent_.nginx.upstreams)));
+                                host_.nginx->how_to_include(agent_.nginx->upstreams)));
     }
     for (const auto& service : host_.configuration.services) {
-      if (service.proxy.dns) {
-        note("nginx",
-             fmt::format("{0} has `route: dns`, so calls from other services do not pass through Nginx: at each "
-                         "rollout its name is with nobody for some milliseconds, and who remembers its "
-                         "address goes on calling the old version until that is stopped",
-                         service.name));
-      }
       if (!dump.unnamed.contains(service.proxy.upstream)) continue;
       note("nginx", fmt::format("nothing that it reads names the upstream {}, so no request from outside gets there; "
                                 "write \"{}\" into nginx.conf after the first rollout",
                                 service.proxy.upstream, proxy::pass_directive(service.proxy)));
+    }
+  }
+
+  /// What is found by name, and not through Nginx.
+  void names() {
+    for (const auto& service : host_.configuration.services) {
+      if (!service.proxy.dns) continue;
+      const auto& name = service.name;
+      if (service.strategy == domain::StrategyKind::recreate) {
+        if (host_.nginx == nullptr) {
+          note("names",
+               fmt::format(
+                   "there is no Nginx, so the old version of {0} stops before the new one starts and nobody answers "
+                   "in between; with `route: dns` in its file the gap is some milliseconds",
+                   name));
+        }
+        continue;
+      }
+      note("names",
+           fmt::format(
+               "{} is found by its container's name, so calls to it do not pass through Nginx: at each rollout its "
+               "name is with nobody for some milliseconds, and who remembers its address goes on calling the old "
+               "version until that is stopped",
+               name));
     }
   }
 

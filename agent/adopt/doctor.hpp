@@ -27,7 +27,7 @@ std::string to_string(Finding::Level level);
 struct Host {
   const config::Configuration& configuration;
   ports::ContainerEngine& engine;
-  proxy::NginxPlace& nginx;
+  proxy::NginxPlace* nginx;  // nullptr: there is no proxy
 };
 
 /// Never throws for what it finds. Where the engine cannot be reached, what needs it is left out.

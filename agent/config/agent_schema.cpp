@@ -130,8 +130,9 @@ std::optional<WebhookSettings> read_webhook(const Value& value) {
   return webhook;
 }
 
-void read_nginx(const Value& value, NginxSettings& nginx) {
+NginxSettings read_nginx(const Value& value) {
   Fields fields(value);
+  NginxSettings nginx;
   if (auto pid = fields.find("pid")) {
     read_path(fields, "pid", nginx.pid_file);
     if (fields.find("container")) pid->error("cannot be used with `container`", "Nginx runs in one of the two places");
@@ -146,6 +147,7 @@ void read_nginx(const Value& value, NginxSettings& nginx) {
   fields.integer("marker_port", 1, 65535, nginx.marker_port);
   fields.integer("workers_leaving", 1, 10000, nginx.workers_leaving);
   fields.finish();
+  return nginx;
 }
 
 void read_release(const Value& value, ReleaseSettings& release) {
@@ -209,10 +211,13 @@ std::optional<AgentConfig> parse_agent(const std::string& file, const std::strin
                                   "`routing.network` is one of deployctl's own: give it another name");
   }
   if (auto webhook = fields.find("webhook")) agent.webhook = read_webhook(*webhook);
-  if (auto proxy =
-          fields.require("proxy", "e.g. proxy: { nginx: { container: nginx, upstreams: /srv/nginx/upstreams } }")) {
+  if (auto proxy = fields.find("proxy")) {
     Fields proxy_fields(*proxy);
-    if (auto nginx = proxy_fields.require("nginx", "Nginx is the only proxy there is")) read_nginx(*nginx, agent.nginx);
+    if (auto nginx = proxy_fields.require("nginx",
+                                          "Nginx is the only proxy there is; where there is none, leave out "
+                                          "`proxy`")) {
+      agent.nginx = read_nginx(*nginx);
+    }
     proxy_fields.finish();
   }
   if (auto release = fields.find("release")) read_release(*release, agent.release);

@@ -42,6 +42,7 @@ void check_duplicates(const std::vector<ServiceFile>& files, Diagnostics& diagno
   std::map<std::string, const Place*> services;
   std::map<std::string, const Place*> upstreams;
   std::map<std::string, const Place*> ports;
+  std::map<std::string, const Place*> exclusive;
   auto check = [&](auto& seen, const std::string& name, const Place& place, const std::string& what) {
     if (name.empty()) return;
     auto [first, is_new] = seen.try_emplace(name, &place);
@@ -55,6 +56,9 @@ void check_duplicates(const std::vector<ServiceFile>& files, Diagnostics& diagno
       const auto name =
           (port.address.empty() ? "" : port.address + ":") + std::to_string(port.host) + "/" + port.protocol;
       check(ports, name, file.container, "a service that publishes the host's port");
+    }
+    for (std::size_t index = 0; index < file.exclusive.size(); ++index) {
+      check(exclusive, file.exclusive[index], file.exclusive_at[index], "a service that has to itself");
     }
   }
 }
@@ -112,6 +116,29 @@ void check_marker_port(const std::vector<ServiceFile>& files, const NginxSetting
   }
 }
 
+/// Where there is no Nginx, callers find a service by its container's name, so there is one container at a time unless
+/// its file says that a gap of some milliseconds will do.
+void find_by_name(std::vector<ServiceFile>& files, Diagnostics& diagnostics) {
+  const std::string none = "agent.yaml has no `proxy.nginx`";
+  for (auto& file : files) {
+    auto& service = file.service;
+    if (service.proxy.port == 0) continue;
+    if (!service.proxy.upstream.empty()) {
+      add(diagnostics, file.upstream, "`proxy.upstream` cannot be used: " + none,
+          "requests from outside reach a container by `container.ports`");
+    }
+    if (service.replicas != 1) {
+      add(diagnostics, file.replicas, "`replicas` must be 1 for a service with a `proxy.port`: " + none,
+          "a name leads to one container");
+    }
+    if (file.route && !service.proxy.dns) {
+      add(diagnostics, *file.route, "`proxy.route` cannot be `nginx`: " + none, "leave it out, or write `dns`");
+    }
+    if (!file.strategy && !file.route) service.strategy = domain::StrategyKind::recreate;
+    service.proxy.dns = true;
+  }
+}
+
 }  // namespace
 
 LoadResult load(const fs::path& agent_yaml) {
@@ -133,7 +160,11 @@ LoadResult load(const fs::path& agent_yaml) {
   check_duplicates(files, diagnostics);
   check_dependencies(files, std::move(unread), diagnostics);
   check_grpc_ports(files, diagnostics);
-  check_marker_port(files, agent->nginx, diagnostics);
+  if (agent->nginx) {
+    check_marker_port(files, *agent->nginx, diagnostics);
+  } else {
+    find_by_name(files, diagnostics);
+  }
   if (!diagnostics.empty()) return result;
   result.configuration = Configuration{std::move(*agent), {}};
   for (auto& file : files) result.configuration->services.push_back(std::move(file.service));

@@ -82,7 +82,7 @@ struct AgentConfig {
   std::string network;
   RoutingSettings routing;
   std::optional<WebhookSettings> webhook;
-  NginxSettings nginx;
+  std::optional<NginxSettings> nginx;  // nullopt: there is no proxy, and services are found by name
   ReleaseSettings release;
   Limits limits;
   DiskSettings disk;
@@ -111,6 +111,11 @@ struct ServiceFile {
   Place port;
   Place container;
   std::vector<Place> depends_on;  // as service.depends_on
+  Place replicas;
+  std::optional<Place> strategy;  // nullopt: not named
+  std::optional<Place> route;
+  std::vector<std::string> exclusive;  // what only one container at a time may have
+  std::vector<Place> exclusive_at;
 };
 
 /// Reads agent.yaml's text. Relative paths become relative to the folder of `file`. `services_place` is where the

@@ -109,30 +109,62 @@ void read_vars(Fields& fields, domain::Service& service) {
   }
 }
 
+/// Volumes and devices of its container.
+void read_exclusive(Fields& fields, ServiceFile& result) {
+  auto value = fields.find("exclusive");
+  if (!value) return;
+  const auto& container = result.service.container;
+  for (const auto& item : value->items()) {
+    auto text = item.filled_text();
+    if (!text) continue;
+    const bool is_volume = std::ranges::any_of(
+        container.volumes, [&](const std::string& volume) { return volume.starts_with(*text + ":"); });
+    const bool is_device =
+        std::ranges::any_of(container.devices, [&](const domain::Device& device) { return device.host == *text; });
+    if (!is_volume && !is_device) {
+      item.error("names `" + *text + "`, which its container has not",
+                 "write what stands before the colon of an entry of `container.volumes` or `container.devices`");
+      continue;
+    }
+    result.exclusive.push_back(std::move(*text));
+    result.exclusive_at.push_back(item.place());
+  }
+}
+
 /// A service that holds something that there is only one of cannot run twice at once, whatever the strategy. Two can
 /// have a device, but few devices are made for that: who knows better names another strategy.
-void check_runs_twice(Fields& fields, domain::Service& service) {
+void check_runs_twice(Fields& fields, ServiceFile& result) {
   using domain::StrategyKind;
+  auto& service = result.service;
   const auto& ports = service.container.ports;
-  if (ports.empty()) {
+  if (ports.empty() && result.exclusive.empty()) {
     if (!service.container.devices.empty() && !fields.find("strategy")) service.strategy = StrategyKind::recreate;
     return;
   }
-  const std::string holds = "container.ports holds port " + std::to_string(ports.front().host) +
-                            " of the host, which only one container at a time can have";
+  std::string holds;
+  std::string hint;
+  if (!ports.empty()) {
+    holds = "container.ports holds port " + std::to_string(ports.front().host) +
+            " of the host, which only one container at a time can have";
+    hint = "let Nginx listen there, and take out `container.ports`";
+  } else {
+    holds = "`exclusive` says that only one container at a time may have " + result.exclusive.front();
+    hint = "or take it out of `exclusive`";
+  }
   if (auto replicas = fields.find("replicas"); replicas && service.replicas > 1) {
-    replicas->error("must be 1: " + holds, "let Nginx listen there, and take out `container.ports`");
+    replicas->error("must be 1: " + holds, hint);
   }
   auto value = fields.find("strategy");
   if (!value) {
     service.strategy = StrategyKind::recreate;
   } else if (service.strategy != StrategyKind::recreate) {
-    value->error("must be `recreate`: " + holds, "let Nginx listen there, and take out `container.ports`");
+    value->error("must be `recreate`: " + holds, hint);
   }
 }
 
-void read_strategy(Fields& fields, domain::Service& service) {
+void read_strategy(Fields& fields, ServiceFile& result) {
   using domain::StrategyKind;
+  auto& service = result.service;
   constexpr std::array strategies{StrategyKind::rolling, StrategyKind::blue_green, StrategyKind::recreate};
   std::vector<std::string> names;
   for (auto strategy : strategies) names.push_back(to_string(strategy));
@@ -141,8 +173,9 @@ void read_strategy(Fields& fields, domain::Service& service) {
     auto index = value->one_of(names);
     known = index.has_value();
     if (index) service.strategy = strategies[*index];
+    result.strategy = value->place();
   }
-  if (known) check_runs_twice(fields, service);
+  if (known) check_runs_twice(fields, result);
   for (const auto* key : {"max_surge", "max_unavailable"}) {
     auto value = fields.find(key);
     if (value && known && service.strategy != StrategyKind::rolling) value->error("needs `strategy: rolling`");
@@ -280,6 +313,7 @@ void read_proxy(const Value& value, ServiceFile& result) {
   if (auto protocol = fields.find("protocol")) proxy.grpc = protocol->one_of({"http", "grpc"}) == 1U;
   if (auto route = fields.find("route")) {
     proxy.dns = route->one_of({"nginx", "dns"}) == 1U;
+    result.route = route->place();
     if (proxy.dns && result.service.replicas != 1) {
       route->error("cannot be `dns` where `replicas` is " + std::to_string(result.service.replicas),
                    "a name leads to one container; use `nginx`, or one replica");
@@ -331,8 +365,10 @@ std::optional<ServiceFile> parse_service(const std::string& file, const std::str
     read_container(*container, service.container);
     result.container = container->place();
   }
+  read_exclusive(fields, result);
   fields.integer("replicas", 1, 100, service.replicas);
-  read_strategy(fields, service);
+  result.replicas = fields.find("replicas").value_or(root).place();
+  read_strategy(fields, result);
   // The port of `proxy` is the default of `health.port`.
   auto proxy = fields.find("proxy");
   if (proxy) read_proxy(*proxy, result);

@@ -46,9 +46,11 @@ Task<std::vector<Finding>> look_around(const config::Configuration& configuratio
   asio::thread_pool pool(1);
   engine::DockerClient engine(configuration.agent.engine, pool);
   source::HostProcessRunner runner;
-  const auto& settings = configuration.agent.nginx;
-  const auto nginx = proxy::nginx_place(engine, runner, settings.container, settings.pid_file);
-  adopt::Host host{configuration, engine, *nginx};
+  std::unique_ptr<proxy::NginxPlace> nginx;
+  if (const auto& settings = configuration.agent.nginx) {
+    nginx = proxy::nginx_place(engine, runner, settings->container, settings->pid_file);
+  }
+  adopt::Host host{configuration, engine, nginx.get()};
   co_return co_await adopt::examine(host);
 }
 

@@ -16,6 +16,7 @@
 #include "agent/engine/docker_client.hpp"
 #include "agent/health/prober.hpp"
 #include "agent/http/server.hpp"
+#include "agent/proxy/by_name.hpp"
 #include "agent/proxy/nginx.hpp"
 #include "agent/rollout/adoption.hpp"
 #include "agent/rollout/dispatcher.hpp"
@@ -181,10 +182,8 @@ struct App::Parts {
   /// What needs the routing network, and so the engine.
   struct Work {
     Work(Parts& parts, const SiteAddresses& addresses)
-        : nginx(proxy::nginx_place(parts.engine, parts.processes, parts.configuration.agent.nginx.container,
-                                   parts.configuration.agent.nginx.pid_file)),
-          proxy(*nginx, parts.clock, addresses.nginx,
-                proxy::marker_over_http(addresses.nginx.marker_address(), addresses.nginx.marker_port)),
+        : nginx(parts.nginx_place()),
+          proxy(parts.proxy(nginx.get(), addresses)),
           previews(parts.journal, *parts.services, with_hosts(addresses.service_hosts), addresses.site.key),
           planner(parts.journal, *parts.services,
                   [&parts, routing = addresses.routing](const std::set<std::string>& taken) {
@@ -192,7 +191,7 @@ struct App::Parts {
                     parts.database.set_meta("last_address", next);
                     return next;
                   }),
-          traffic(parts.executor, proxy, parts.journal, *parts.services),
+          traffic(parts.executor, *proxy, parts.journal, *parts.services),
           effects(parts.executor, parts.engine, parts.mirror, traffic, parts.prober, parts.clock, parts.journal,
                   parts.log, addresses.site, with_hosts(addresses.service_hosts),
                   parts.configuration.agent.limits.builds),
@@ -204,11 +203,11 @@ struct App::Parts {
                    addresses.site.routing_network),
           sweep(parts.engine, traffic, parts.clock, parts.journal, addresses.site.instance),
           reconciler(parts.executor, parts.engine, parts.prober, parts.clock, parts.journal, traffic, sweep,
-                     addresses.site.instance, parts.configuration.agent.nginx.container,
+                     addresses.site.instance, parts.nginx_container(),
                      [](const std::string& message) { spdlog::warn("{}", message); }) {}
 
-    std::unique_ptr<proxy::NginxPlace> nginx;
-    proxy::Nginx proxy;
+    std::unique_ptr<proxy::NginxPlace> nginx;  // none where there is no proxy
+    std::unique_ptr<ports::UpstreamProxy> proxy;
     rollout::Previews previews;
     rollout::Planner planner;
     rollout::Traffic traffic;
@@ -245,6 +244,9 @@ struct App::Parts {
   std::optional<Work> work;
   std::string waiting_for;  // why no rollout can start yet; empty: they can
 
+  std::unique_ptr<proxy::NginxPlace> nginx_place();
+  std::unique_ptr<ports::UpstreamProxy> proxy(proxy::NginxPlace* place, const SiteAddresses& addresses);
+  std::string nginx_container() const;
   std::vector<std::string> notes() const;
   rollout::Previews& previews();
   Task<void> work_forever();
@@ -301,6 +303,24 @@ Task<void> App::run() {
   co_await webhook_server.stop(webhook_shutdown_grace);
   co_await api_server.stop(api_shutdown_grace);
   if (!asked_to_stop && stopped) std::rethrow_exception(stopped);
+}
+
+std::unique_ptr<proxy::NginxPlace> App::Parts::nginx_place() {
+  const auto& settings = configuration.agent.nginx;
+  if (!settings) return nullptr;
+  return proxy::nginx_place(engine, processes, settings->container, settings->pid_file);
+}
+
+std::unique_ptr<ports::UpstreamProxy> App::Parts::proxy(proxy::NginxPlace* place, const SiteAddresses& addresses) {
+  const auto& site = addresses.site;
+  if (place == nullptr) return std::make_unique<proxy::ByName>(engine, site.instance, site.routing_network);
+  const auto& settings = *addresses.nginx;
+  return std::make_unique<proxy::Nginx>(*place, clock, settings,
+                                        proxy::marker_over_http(settings.marker_address(), settings.marker_port));
+}
+
+std::string App::Parts::nginx_container() const {
+  return configuration.agent.nginx ? configuration.agent.nginx->container : "";
 }
 
 std::vector<std::string> App::Parts::notes() const {

@@ -70,7 +70,7 @@ Task<SiteAddresses> prepare_site(ports::ContainerEngine& engine, store::Database
   site.saved = state;
   site.keep_free_bytes = agent.disk.keep_free_bytes;
   site.memory = {available_memory, agent.memory.keep_free_bytes, agent.memory.waits};
-  site.workers_leaving = agent.nginx.workers_leaving;
+  if (agent.nginx) site.workers_leaving = agent.nginx->workers_leaving;
 
   const auto subnet = co_await subnet_for(engine, database, agent);
   const ports::Labels labels{{domain::labels::instance, site.instance}};
@@ -78,21 +78,22 @@ Task<SiteAddresses> prepare_site(ports::ContainerEngine& engine, store::Database
   if (created) spdlog::info("created the network {} with the subnet {}", site.routing_network, subnet);
   spdlog::info("Docker Engine {}, API {}", version.engine, version.api);
 
-  const proxy::RoutingPlan routing(subnet);
-  proxy::NginxSettings nginx;
-  nginx.upstreams = agent.nginx.upstreams;
-  nginx.marker_port = agent.nginx.marker_port;
-  nginx.network = site.routing_network;
-  nginx.on_host = agent.nginx.container.empty();
-  nginx.address = nginx.on_host ? routing.bridge_address() : routing.nginx_address();
+  SiteAddresses addresses{std::move(site), proxy::RoutingPlan(subnet), std::nullopt, {}};
+  if (!agent.nginx) co_return addresses;
+  auto& nginx = addresses.nginx.emplace();
+  nginx.upstreams = agent.nginx->upstreams;
+  nginx.marker_port = agent.nginx->marker_port;
+  nginx.network = addresses.site.routing_network;
+  nginx.on_host = agent.nginx->container.empty();
+  nginx.address = nginx.on_host ? addresses.routing.bridge_address() : addresses.routing.nginx_address();
   nginx.subnet = subnet;
-  std::vector<std::string> service_hosts;
   for (const auto& service : configuration.services) {
     if (service.proxy.dns) continue;
     nginx.aliases.push_back(service.name);
-    if (nginx.on_host && service.proxy.port != 0) service_hosts.push_back(service.name + ":" + nginx.address);
+    if (nginx.on_host && service.proxy.port != 0) {
+      addresses.service_hosts.push_back(service.name + ":" + nginx.address);
+    }
   }
-  SiteAddresses addresses{std::move(site), routing, std::move(nginx), std::move(service_hosts)};
   co_return addresses;
 }
 

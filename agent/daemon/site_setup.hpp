@@ -16,7 +16,7 @@ namespace deploy::daemon {
 struct SiteAddresses {
   rollout::Site site;
   proxy::RoutingPlan routing;
-  proxy::NginxSettings nginx;
+  std::optional<proxy::NginxSettings> nginx;  // nullopt: there is no proxy
   /// "name:address" of each service, where Nginx runs on this host and so has no names on the routing network.
   std::vector<std::string> service_hosts;
 };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,9 +22,10 @@ struct Route {
 };
 
 struct SwitchReport {
-  bool changed = false;                 // false: the files said so already and a proof was enough
-  std::chrono::milliseconds test{0};    // nginx -t
-  std::chrono::milliseconds reload{0};  // the signal
+  bool proxied = true;                            // false: there is no proxy, so nothing was tested, loaded or proved
+  bool changed = false;                           // false: the files said so already and a proof was enough
+  std::optional<std::chrono::milliseconds> test;  // nginx -t; nullopt: rehearse() had done it
+  std::chrono::milliseconds reload{0};            // the signal
   std::chrono::milliseconds prove{0};
   std::vector<std::string> notes;  // what a person should know, e.g. keepalive_min_timeout is not set
 };
@@ -39,6 +41,11 @@ class UpstreamProxy {
   /// disk_full, unreachable. An upstream that no route names any more keeps getting the targets of the service that
   /// it belonged to, for as long as the users' configuration may name it. One call at a time.
   virtual Task<SwitchReport> apply(std::vector<Route> routes) = 0;
+
+  /// Tests the configuration as it is now, so that the next apply needs no test of its own where the users' part of it
+  /// has not changed since then, and ours in nothing but addresses. Changes nothing; not while apply runs. What is
+  /// wrong is left to apply to say: throws Error(cancelled) alone.
+  virtual Task<void> rehearse() = 0;
 
   /// Returns when no worker of an earlier configuration can take another request: each is gone, or has been shutting
   /// down for longer than an idle connection may live on; or when `limit` has passed (false).

@@ -165,6 +165,8 @@ void read_section(std::string_view text, ConfigDump& dump) {
     if (directive->words.front() == "listen") {
       note_listen(directive->words[1], dump);
       if (!open.empty()) open.back().second = true;
+    } else if (directive->words.front() == "include") {
+      dump.includes.insert(directive->words[1]);
     } else if (directive->words.front() == "keepalive_min_timeout") {
       dump.keepalive_min_timeout =
           std::max(dump.keepalive_min_timeout.value_or(milliseconds{0}), time_in(directive->words[1]));
@@ -199,9 +201,12 @@ ConfigDump read_dump(std::string_view raw, const std::set<std::string>& upstream
     if (body == std::string_view::npos) break;
     const auto next = output.find("\n# configuration file ", body);
     const auto text = output.substr(body + 1, next == std::string_view::npos ? next : next - body - 1);
+    const auto name = output.find(section_mark, start) + section_mark.size();
     if (text.starts_with(file_header)) {
       dump.has_own_files = true;
     } else {
+      const auto path = trim(output.substr(name, body - name));
+      dump.users_files.emplace(path.substr(0, path.size() - (path.ends_with(':') ? 1 : 0)), text);
       read_section(text, dump);
     }
     start = next;

@@ -4,6 +4,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -20,6 +21,9 @@ struct ConfigDump {
   /// Those of the asked upstreams that no request can reach: the users' text holds their names nowhere, comments and
   /// longer words included, and no directive takes its destination from a variable. None where the dump is cut off.
   std::set<std::string> unnamed;
+  /// Path -> text of the files that are not ours, and what they include, as written there.
+  std::map<std::string, std::string> users_files;
+  std::set<std::string> includes;
   bool complete = false;  // false: the beginning was cut off, so ports and times may be missing
 };
 

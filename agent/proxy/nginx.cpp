@@ -15,11 +15,11 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds poll_interval{10};
 constexpr milliseconds slow_poll_interval{100};
 constexpr milliseconds boot_limit{5000};
 constexpr milliseconds retire_margin{1000};
-constexpr int answers_wanted_beside = 3;
+/// Certificates and other files that a configuration names are looked at by a test, too, and may change meanwhile.
+constexpr milliseconds rehearsal_lasts{60000};
 /// Old answers were seen among new ones for up to 105 ms; without workers to compare, ask for longer than that.
 constexpr int answers_wanted_alone = 15;
 
@@ -55,9 +55,11 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
     std::rethrow_exception(down);
   }
   std::set<std::string> aliases(settings_.aliases.begin(), settings_.aliases.end());
+  std::set<std::string> names_of_containers;
   for (const auto& route : routes) {
     if (route.settings.dns) {
       aliases.erase(route.service);
+      names_of_containers.insert(route.service);
     } else if (route.settings.port != 0) {
       aliases.insert(route.service);
     }
@@ -65,7 +67,8 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
       change.from_outside.emplace(route.settings.upstream, route);
     }
   }
-  const auto joined = co_await place_.join(change.nginx, settings_.network, settings_.address, aliases);
+  const auto joined =
+      co_await place_.join(change.nginx, settings_.network, settings_.address, aliases, names_of_containers);
   if (!joined.empty()) report.notes.push_back(joined);
   const bool just_learnt = co_await learn(change.nginx, change.master_title);
   const auto cost = idle_connections_cost(facts_->version, facts_->dump);
@@ -105,6 +108,7 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
   wanted.generation = change.generation;
   change.wanted = render_upstream_files(wanted);
   if (remembered) change.before = *remembered;
+  change.rehearsed = !remembered && is_rehearsed(change);
 
   std::exception_ptr failure;
   try {
@@ -213,150 +217,40 @@ std::string Nginx::next_generation(const FileMap& files, const std::optional<Fil
   return std::to_string(next);
 }
 
-/// Does every worker answer with this generation, without a reload?
-Task<bool> Nginx::confirmed(std::string generation, int answers_wanted) {
-  for (int answers = 0; answers < answers_wanted; ++answers) {
-    if (answers > 0) co_await clock_.sleep_for(poll_interval);
-    const auto answer = co_await ask_marker_();
-    if (answer != generation) co_return false;
-  }
-  co_return true;
-}
-
-Task<void> Nginx::make(Change* change, ports::SwitchReport* report) {
-  folder_.remember(change->before);
-  folder_.replace(change->wanted);
-  auto start = clock_.steady_now();
-  const auto test = co_await place_.test(change->nginx.id, change->master_title);
-  report->test = since(start);
-  if (!test.passed) {
-    change->refusal = trim(test.output);
-    throw Error(ErrorKind::invalid, "");  // the words depend on whether the previous files pass: throw_failure()
-  }
-  std::set<std::string> upstreams;
-  for (const auto& [upstream, route] : change->from_outside) upstreams.insert(upstream);
-  auto dump = read_dump(test.output, upstreams);
-  if (dump.complete && test.output.find(generation_line(change->generation)) == std::string::npos) {
-    throw Error(ErrorKind::invalid, fmt::format("Nginx {} does not read the folder {}: {}", place_.text(),
-                                                folder_.path().string(), place_.how_to_include(folder_.path())));
-  }
-  facts_->dump = std::move(dump);
-  idle_connections_live_ =
-      std::max(idle_connections_live_, facts_->dump.keepalive_min_timeout.value_or(milliseconds{0}));
-
-  change->signalled = true;
-  const auto proof = co_await reload_and_prove(change->nginx, change->generation, report);
-  if (proof.given) {
-    note_unnamed(*change, report);
-    co_return;
-  }
-  const auto reason = co_await place_.why_not_loaded(change->nginx.id);
-  throw Error(ErrorKind::timed_out,
-              fmt::format("Nginx {} was told to reload and did not prove the new configuration within {:g} s: {}{}",
-                          place_.text(), static_cast<double>(settings_.proof_deadline.count()) / 1000.0, proof.seen,
-                          reason.empty() ? "" : "; " + reason));
-}
-
-Task<Nginx::Proof> Nginx::reload_and_prove(RunningNginx nginx, std::optional<std::string> generation,
-                                           ports::SwitchReport* report) {
-  auto workers = co_await watch(nginx);
-  auto start = clock_.steady_now();
-  co_await place_.reload(nginx);
-  report->reload = since(start);
-  start = clock_.steady_now();
-  auto proof = co_await prove(nginx, std::move(workers.accepting), std::move(generation));
-  report->prove = since(start);
-  co_return proof;
-}
-
 Task<Workers> Nginx::watch(RunningNginx nginx) {
   auto workers = co_await place_.workers(nginx);
   worker_watch_.saw(workers, clock_.steady_now());
   co_return workers;
 }
 
-/// The marker answers with `generation` (nullopt: does not answer) several times in a row, and none of the `earlier`
-/// workers accepts connections any more.
-Task<Nginx::Proof> Nginx::prove(RunningNginx nginx, std::set<std::int64_t> earlier,
-                                std::optional<std::string> generation) {
-  const auto start = clock_.steady_now();
-  std::optional<std::string> answer;
-  std::vector<std::int64_t> left;
-  for (int answers = 0;;) {
-    answer = co_await ask_marker_();
-    answers = answer == generation ? answers + 1 : 0;
-    if (answers >= answers_wanted_beside) {
-      const auto workers = co_await watch(nginx);
-      left.clear();
-      std::set_intersection(earlier.begin(), earlier.end(), workers.accepting.begin(), workers.accepting.end(),
-                            std::back_inserter(left));
-      if (left.empty()) {
-        Proof proof{true, ""};
-        co_return proof;
-      }
-    }
-    if (since(start) >= settings_.proof_deadline) break;
-    co_await clock_.sleep_for(poll_interval);
+Task<void> Nginx::rehearse() {
+  rehearsal_.reset();
+  try {
+    co_await try_rehearsal();
+  } catch (const Error& error) {
+    // An Nginx that is not there, or broken: whoever switches says so.
+    if (error.kind() == ErrorKind::cancelled) throw;
   }
-  Proof proof;
-  if (answer == generation) {
-    proof.seen = fmt::format("workers of the earlier configuration still accept connections (process ids {})",
-                             fmt::join(left, ", "));
-  } else if (answer) {
-    proof.seen = fmt::format("the marker at {}:{} still answers with generation {}", settings_.marker_address(),
-                             settings_.marker_port, *answer);
-  } else {
-    proof.seen = fmt::format("the marker at {}:{} does not answer", settings_.marker_address(), settings_.marker_port);
-    if (!settings_.on_host) {
-      proof.seen +=
-          fmt::format("; can this machine reach the network {}? (an agent in a container must be connected to it)",
-                      settings_.network);
-    }
-  }
-  co_return proof;
 }
 
-/// Puts the previous files back, and makes Nginx load them where it may have loaded others.
-Task<Nginx::Restored> Nginx::restore(Change* change) {
-  Restored restored;
-  folder_.replace(change->before);
-  const auto test = co_await place_.test(change->nginx.id, change->master_title);
-  restored.outcome = "the previous upstream files are back";
-  if (!test.passed) {
-    restored.in_doubt = change->signalled || change->interrupted;
-    restored.refusal = trim(test.output);
-    restored.outcome += ", but nginx -t refuses the configuration now: " + restored.refusal;
-  } else if (change->signalled || change->interrupted) {
-    ports::SwitchReport unused;
-    const auto proof = co_await reload_and_prove(change->nginx, generation_in(change->before), &unused);
-    restored.in_doubt = !proof.given;
-    restored.outcome +=
-        proof.given ? " and loaded" : fmt::format(", but Nginx does not prove that it has loaded them: {}", proof.seen);
-  }
-  folder_.forget();
-  co_return restored;
+Task<void> Nginx::try_rehearsal() {
+  const auto before = folder_.own_files();
+  const auto generation = generation_in(before);
+  const auto nginx = co_await place_.find_running();
+  if (!generation || folder_.remembered() || !nginx) co_return;
+  const auto workers = co_await watch(*nginx);
+  auto test = co_await place_.test(nginx->id, workers.master->title);
+  if (!test.passed || test.output.find(generation_line(*generation)) == std::string::npos) co_return;
+  auto files = UsersFiles::seen(settings_.proc / std::to_string(nginx->pid) / "root", read_dump(test.output));
+  if (!files) co_return;
+  rehearsal_.emplace(Rehearsal{nginx->id, nginx->pid, clock_.steady_now(), std::move(test.output), shape_of(before),
+                               std::move(*files)});
 }
 
-void Nginx::throw_failure(const Change& change, const std::exception_ptr& cause, const Restored& restored) const {
-  if (restored.in_doubt) {
-    const auto happened = change.refusal.empty() ? message_of(cause) : "nginx -t refuses: " + change.refusal;
-    throw Error(ErrorKind::in_doubt, fmt::format("{}; {}", happened, restored.outcome));
-  }
-  if (change.refusal.empty()) {
-    throw Error(kind_of(cause), fmt::format("{}; {}", message_of(cause), restored.outcome));
-  }
-  if (!restored.refusal.empty()) {
-    throw Error(ErrorKind::invalid, broken_before(restored.refusal));
-  }
-  throw Error(ErrorKind::invalid, fmt::format("nginx -t {} refuses the new upstream files; {}: {}", place_.text(),
-                                              restored.outcome, change.refusal));
-}
-
-std::string Nginx::broken_before(std::string_view refusal) const {
-  return fmt::format(
-      "the configuration of Nginx {} was broken before this change, and nothing was switched; "
-      "repair it until nginx -t accepts it: {}",
-      place_.text(), refusal);
+bool Nginx::is_rehearsed(const Change& change) const {
+  return rehearsal_ && rehearsal_->id == change.nginx.id && rehearsal_->pid == change.nginx.pid &&
+         since(rehearsal_->at) <= rehearsal_lasts && rehearsal_->shape == shape_of(change.wanted) &&
+         rehearsal_->users_files.unchanged();
 }
 
 Task<bool> Nginx::wait_retired_workers(milliseconds limit) {

@@ -19,6 +19,7 @@
 #include "agent/ports/upstream_proxy.hpp"
 #include "agent/proxy/nginx_place.hpp"
 #include "agent/proxy/upstream_folder.hpp"
+#include "agent/proxy/users_files.hpp"
 
 namespace deploy::proxy {
 
@@ -33,6 +34,7 @@ struct NginxSettings {
   std::string subnet;                // of the routing network, CIDR
   std::vector<std::string> aliases;  // the name of every service that is called through Nginx
   std::chrono::milliseconds proof_deadline{10000};
+  std::filesystem::path proc = "/proc";  // where Nginx's files are seen as it sees them
 
   const std::string& marker_address() const { return on_host ? host_itself : address; }
 };
@@ -49,6 +51,7 @@ class Nginx final : public ports::UpstreamProxy {
   Nginx(NginxPlace& place, ports::Clock& clock, NginxSettings settings, AskMarker ask_marker);
 
   Task<ports::SwitchReport> apply(std::vector<ports::Route> routes) override;
+  Task<void> rehearse() override;
   Task<bool> wait_retired_workers(std::chrono::milliseconds limit) override;
   Task<int> workers_shutting_down() override;
   Task<std::vector<ports::Endpoint>> routed() override;
@@ -62,6 +65,15 @@ class Nginx final : public ports::UpstreamProxy {
     ConfigDump dump;
     std::string proved;  // the generation that every accepting worker was last proved to have; empty: none
   };
+  /// A test that passed before there was something to switch to.
+  struct Rehearsal {
+    std::string id;
+    std::int64_t pid = 0;
+    std::chrono::steady_clock::time_point at;
+    std::string output;
+    FileMap shape;  // of our files
+    UsersFiles users_files;
+  };
   /// One change under way.
   struct Change {
     RunningNginx nginx;
@@ -71,6 +83,7 @@ class Nginx final : public ports::UpstreamProxy {
     std::string generation;
     std::map<std::string, ports::Route> from_outside;  // by upstream, of those that have targets
     bool interrupted = false;                          // an earlier change was; Nginx may have loaded it
+    bool rehearsed = false;                            // nothing has changed since the rehearsal that a test could find
     bool signalled = false;
     std::string refusal;  // what nginx -t said
   };
@@ -89,6 +102,9 @@ class Nginx final : public ports::UpstreamProxy {
   UpstreamFilesInput input(const std::vector<ports::Route>& routes,
                            const std::map<std::string, std::string>& upstreams) const;
   std::string next_generation(const FileMap& files, const std::optional<FileMap>& remembered) const;
+  Task<void> try_rehearsal();
+  bool is_rehearsed(const Change& change) const;
+  Task<std::string> tested(Change* change, ports::SwitchReport* report);
   Task<bool> confirmed(std::string generation, int answers_wanted);
   Task<void> make(Change* change, ports::SwitchReport* report);
   Task<Restored> restore(Change* change);
@@ -109,6 +125,7 @@ class Nginx final : public ports::UpstreamProxy {
   UpstreamFolder folder_;
   WorkerWatch worker_watch_;
   std::optional<Facts> facts_;
+  std::optional<Rehearsal> rehearsal_;
   std::chrono::milliseconds idle_connections_live_{0};  // the largest keepalive_min_timeout that was ever seen
 };
 

@@ -47,13 +47,15 @@ Task<std::optional<RunningNginx>> NginxContainer::find_running() {
 }
 
 Task<std::string> NginxContainer::join(RunningNginx nginx, std::string network, std::string address,
-                                       std::set<std::string> aliases) {
+                                       std::set<std::string> aliases, std::set<std::string> others) {
   const auto endpoint = std::find_if(nginx.networks.begin(), nginx.networks.end(),
                                      [&](const auto& candidate) { return candidate.network == network; });
   if (endpoint != nginx.networks.end()) {
     const std::set<std::string> present(endpoint->aliases.begin(), endpoint->aliases.end());
     const bool named = std::includes(present.begin(), present.end(), aliases.begin(), aliases.end());
-    if (named && endpoint->address == address) co_return "";
+    const bool misnamed =
+        std::any_of(others.begin(), others.end(), [&](const auto& name) { return present.contains(name); });
+    if (named && !misnamed && endpoint->address == address) co_return "";
     // Between the two calls Nginx reaches no target: nothing may come in between.
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     co_await engine_.disconnect(nginx.id, network);

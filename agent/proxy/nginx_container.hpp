@@ -19,8 +19,8 @@ class NginxContainer final : public NginxPlace {
   Task<RunningNginx> find() override;
   Task<std::optional<RunningNginx>> find_running() override;
   /// A connected endpoint cannot be given a name, so it is disconnected and connected again where one is missing.
-  Task<std::string> join(RunningNginx nginx, std::string network, std::string address,
-                         std::set<std::string> aliases) override;
+  Task<std::string> join(RunningNginx nginx, std::string network, std::string address, std::set<std::string> aliases,
+                         std::set<std::string> others) override;
   Task<Test> test(std::string id, std::string master_title) override;
   Task<NginxVersion> version(std::string id) override;
   Task<void> reload(RunningNginx nginx) override;

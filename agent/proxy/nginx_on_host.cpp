@@ -76,7 +76,10 @@ Task<std::optional<RunningNginx>> NginxOnHost::find_running() {
   co_return std::nullopt;
 }
 
-Task<std::string> NginxOnHost::join(RunningNginx, std::string, std::string, std::set<std::string>) { co_return ""; }
+Task<std::string> NginxOnHost::join(RunningNginx, std::string, std::string, std::set<std::string>,
+                                    std::set<std::string>) {
+  co_return "";
+}
 
 Task<ports::ProcessResult> NginxOnHost::run(std::vector<std::string> argv) {
   ports::ProcessSpec spec;

@@ -22,8 +22,8 @@ class NginxOnHost final : public NginxPlace {
   Task<RunningNginx> find() override;
   Task<std::optional<RunningNginx>> find_running() override;
   /// Does nothing: a host reaches its containers.
-  Task<std::string> join(RunningNginx nginx, std::string network, std::string address,
-                         std::set<std::string> aliases) override;
+  Task<std::string> join(RunningNginx nginx, std::string network, std::string address, std::set<std::string> aliases,
+                         std::set<std::string> others) override;
   Task<Test> test(std::string id, std::string master_title) override;
   Task<NginxVersion> version(std::string id) override;
   Task<void> reload(RunningNginx nginx) override;

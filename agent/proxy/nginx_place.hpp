@@ -44,10 +44,10 @@ class NginxPlace {
   /// nullopt where it does not run.
   virtual Task<std::optional<RunningNginx>> find_running() = 0;
 
-  /// Connects it to `network` with this address and at least these names. Returns what was done, in words; empty:
-  /// nothing had to be.
+  /// Connects it to `network` with this address and at least these names, and none of `others`, which lead elsewhere.
+  /// Returns what was done, in words; empty: nothing had to be.
   virtual Task<std::string> join(RunningNginx nginx, std::string network, std::string address,
-                                 std::set<std::string> aliases) = 0;
+                                 std::set<std::string> aliases, std::set<std::string> others) = 0;
 
   /// `nginx -T -q` with the paths that the running Nginx was started with. Throws Error(failed) where there is no
   /// program `nginx`.

@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "agent/base/error.hpp"
+#include "agent/base/text.hpp"
 #include "agent/proxy/passing_server.hpp"
 #include "agent/proxy/routing.hpp"
 
@@ -277,6 +278,19 @@ std::vector<ports::Endpoint> targets_in(const FileMap& files) {
     }
   }
   return {targets.begin(), targets.end()};
+}
+
+FileMap shape_of(FileMap files) {
+  constexpr std::string_view keyword = "    server ";
+  const auto generation = generation_in(files).value_or("");
+  for (auto& [name, text] : files) {
+    if (!generation.empty()) text = replaced(std::move(text), generation, "*");
+    for (auto at = text.find(keyword); at != std::string::npos; at = text.find(keyword, at + keyword.size())) {
+      const auto address = at + keyword.size();
+      text.replace(address, text.find_first_of(": ;", address) - address, "*");
+    }
+  }
+  return files;
 }
 
 std::string generation_line(std::string_view generation) {

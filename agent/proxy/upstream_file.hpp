@@ -80,6 +80,10 @@ std::vector<ports::Endpoint> targets_in(const FileMap& files);
 /// The generation of a folder's files; nullopt where there is none.
 std::optional<std::string> generation_in(const FileMap& files);
 
+/// The files without what a switch changes in them: the targets' addresses, and the generation. Nginx accepts either
+/// every set of files of one shape or none.
+FileMap shape_of(FileMap files);
+
 /// The line of the internal file that holds the generation.
 std::string generation_line(std::string_view generation);
 

@@ -1,14 +1,18 @@
 #include "agent/rollout/planner.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "agent/base/error.hpp"
+#include "agent/base/text.hpp"
 
 namespace deploy::rollout {
 
 namespace {
+
+using std::chrono::milliseconds;
 
 bool has(const std::vector<domain::TargetId>& ids, domain::TargetId wanted) {
   return std::find(ids.begin(), ids.end(), wanted) != ids.end();
@@ -91,10 +95,41 @@ const std::vector<domain::Hook>* hooks_of(const domain::Hooks& hooks, domain::St
   return kind == domain::StepKind::after ? &hooks.after : nullptr;
 }
 
-std::string warning_of(const domain::Service& service, const std::vector<domain::Target>& live) {
-  if (service.strategy != domain::StrategyKind::recreate || live.empty()) return "";
+namespace {
+
+constexpr int rollouts_looked_at = 20;
+
+/// For how long nobody answered in the newest rollout that recreated the service and went live.
+std::optional<milliseconds> last_gap(Journal& journal, const std::string& service) {
+  using domain::StepKind;
+  for (const auto& rollout : journal.rollouts.history(service, rollouts_looked_at)) {
+    if (rollout.phase != domain::Phase::succeeded || rollout.config.empty()) continue;
+    if (domain::service_from_json(nlohmann::json::parse(rollout.config)).strategy != domain::StrategyKind::recreate) {
+      continue;
+    }
+    std::optional<domain::Time> left;
+    for (const auto& step : journal.rollouts.steps(rollout.id)) {
+      const bool leaves =
+          step.kind == StepKind::stop || (step.kind == StepKind::switch_traffic && step.targets.empty());
+      if (leaves && !left) left = step.started;
+      if (step.kind == StepKind::promote && left && step.finished) {
+        return std::chrono::duration_cast<milliseconds>(*step.finished - *left);
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::string warning_of(Journal& journal, const domain::Service& service) {
+  if (service.strategy != domain::StrategyKind::recreate || journal.targets.live(service.name).empty()) return "";
+  const auto last = last_gap(journal, service.name);
+  const auto most = service.drain + service.container.stop_grace_period + service.health.deadline;
   return "the strategy is recreate, so " + service.name +
-         " answers nothing from the stop of the old version until the new one is healthy";
+         " answers nothing from the stop of the old version until the new one is healthy: " +
+         (last ? "the last time for " + human_duration(*last)
+               : "for " + human_duration(most) + " at the most (drain, stop_grace_period and health.deadline)");
 }
 
 std::vector<domain::StepKind> source_steps(const domain::Rollout& rollout, const domain::Service& service) {
@@ -130,7 +165,7 @@ void Planner::start(domain::Rollout& rollout) {
     rollout.phase = domain::Phase::running;
     rollout.started = journal_.now();
     journal_.rollouts.update(rollout);
-    const auto warning = warning_of(service, live);
+    const auto warning = warning_of(journal_, service);
     journal_.tell(rollout, "rollout.started", warning.empty() ? "started" : "started; " + warning);
   });
 }

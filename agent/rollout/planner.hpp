@@ -43,8 +43,8 @@ std::vector<strategies::PlannedStep> planned_steps(const domain::Service& servic
 /// The hooks that steps of this kind run; nullptr: they run none.
 const std::vector<domain::Hook>* hooks_of(const domain::Hooks& hooks, domain::StepKind kind);
 
-/// What people would not expect of a rollout; may be empty.
-std::string warning_of(const domain::Service& service, const std::vector<domain::Target>& live);
+/// What people would not expect of a rollout, with how long it will take as far as that is known; may be empty.
+std::string warning_of(Journal& journal, const domain::Service& service);
 
 /// What has to happen before there is an image: fetch, build, pull or image. Pure. Throws Error(invalid).
 std::vector<domain::StepKind> source_steps(const domain::Rollout& rollout, const domain::Service& service);

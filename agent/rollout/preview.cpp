@@ -146,7 +146,7 @@ Preview Previews::preview(const domain::Service& service) {
   } catch (const Error& error) {
     preview.notes.push_back("it cannot be rolled out: " + error.message());
   }
-  const auto warning = warning_of(service, live);
+  const auto warning = warning_of(journal_, service);
   if (!warning.empty()) preview.notes.push_back(warning);
   for (const auto& pause : journal_.pauses.all()) {
     if (pause.service == service.name) preview.notes.push_back("it is paused: deployctl resume " + service.name);

@@ -16,7 +16,10 @@ constexpr milliseconds log_lag{200};
 
 Task<Outcome> StepEffects::probe(Work& work, domain::Step step) {
   const auto begun = clock_.steady_now();
-  co_await prove_all(work, step, work.service.health);
+  std::vector<Task<void>> meanwhile;
+  meanwhile.push_back(prove_all(work, step, work.service.health));
+  if (work.service.proxy.port != 0) meanwhile.push_back(traffic_.rehearse());
+  co_await all_of(std::move(meanwhile));
   const auto took = std::chrono::duration_cast<milliseconds>(clock_.steady_now() - begun);
   // Here, where the rollout can still be stopped, and not in the switch.
   const bool waited = co_await await_workers(work);

@@ -12,7 +12,7 @@
 //            or in one of the users'                     nothing: it runs again          did to data stays
 //   create   containers on both networks                 name and labels                 containers removed
 //   start    containers run                              the engine (started: fine)      drained and stopped
-//   probe    proved healthy                              asked again                     nothing to undo
+//   probe    proved healthy; Nginx tested meanwhile      asked again                     nothing to undo
 //   verify   a hook runs in a new target                 nothing: it runs again          nothing to undo
 //   switch   Nginx routes to these targets, proved;      files, and the proof again;     switched back, proved
 //            with `route: dns` the first has the name    the engine's names

@@ -73,6 +73,11 @@ Task<ports::SwitchReport> Traffic::change(Routed wanted) {
   co_return report;
 }
 
+Task<void> Traffic::rehearse() {
+  const auto turn = co_await one_change_.lock();
+  co_await proxy_.rehearse();
+}
+
 Task<ports::SwitchReport> Traffic::restore(bool at_start) {
   const auto turn = co_await one_change_.lock();
   const auto in_doubt = at_start ? switches_in_doubt() : Routed{};

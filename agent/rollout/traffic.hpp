@@ -37,6 +37,9 @@ class Traffic {
   /// them down as routed by then.
   Task<bool> route_if(std::function<bool()> begin, std::string service, std::vector<domain::TargetId> targets);
 
+  /// Lets the next change do without a test of its own, as UpstreamProxy::rehearse.
+  Task<void> rehearse();
+
   /// Makes Nginx route as was last proved or written down. `at_start`: and as a switch wants that was under way when
   /// the agent ended, because Nginx may have it already.
   Task<ports::SwitchReport> restore(bool at_start);

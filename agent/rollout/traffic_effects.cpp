@@ -1,4 +1,7 @@
 // The effects of steps that move traffic: switch and drain.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 
 #include "agent/base/error.hpp"
@@ -51,23 +54,32 @@ Task<Outcome> StepEffects::switch_forward(Work& work, domain::Step step) {
   const auto left = std::find_if(steps.begin(), steps.end(), [&](const domain::Step& other) {
     return other.kind == step.kind && other.position < step.position && other.targets.empty() && other.finished;
   });
+  std::string nobody;
   if (step.targets.empty()) {
-    outcome.detail += ": no target has the traffic from here on";
+    nobody = "no target has the traffic from here on";
   } else if (left != steps.end()) {
     const auto gap = std::chrono::duration_cast<milliseconds>(journal_.now() - *left->finished);
-    outcome.detail += ": no target had the traffic for " + human_duration(gap);
+    nobody = "no target had the traffic for " + human_duration(gap);
   }
+  if (!nobody.empty()) outcome.detail += (outcome.detail.empty() ? "" : ": ") + nobody;
   co_return outcome;
 }
 
 Task<Outcome> StepEffects::switch_to(Work& work, std::vector<domain::TargetId> targets) {
   const auto report = co_await traffic_.route(work.service.name, targets);
   Outcome outcome;
-  outcome.detail = report.changed ? "nginx -t " + human_duration(report.test) + ", reload " +
-                                        human_duration(report.reload) + ", proved " + human_duration(report.prove)
-                                  : "proved " + human_duration(report.prove);
+  std::vector<std::string> done;
+  if (report.changed) {
+    done.push_back("nginx -t " + (report.test ? human_duration(*report.test) : "while it booted"));
+    done.push_back("reload " + human_duration(report.reload));
+  }
+  if (report.proxied) done.push_back("proved " + human_duration(report.prove));
   const bool named = work.service.proxy.dns && !targets.empty();
-  if (named) outcome.detail += co_await move_name(work.service.name, targets.front());
+  if (named) {
+    const auto moved = co_await move_name(work.service.name, targets.front());
+    if (!moved.empty()) done.push_back(moved);
+  }
+  outcome.detail = fmt::format("{}", fmt::join(done, ", "));
   outcome.record = [this, &work, targets, named, notes = report.notes] {
     if (named) record_names(work.service.name, targets.front());
     journal_.targets.set_routed(work.service.name, targets);
@@ -112,7 +124,7 @@ Task<std::string> StepEffects::move_name(std::string service, domain::TargetId t
   }
   co_await engine_.rename(target.container_id, service);
   const auto took = std::chrono::duration_cast<milliseconds>(clock_.steady_now() - begun);
-  co_return ", the name " + service + " moved in " + human_duration(took);
+  co_return "the name " + service + " moved in " + human_duration(took);
 }
 
 /// What its container is called while it has not the service's name. One that another state folder left has no

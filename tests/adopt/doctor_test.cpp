@@ -25,7 +25,8 @@ class ToldNginx final : public proxy::NginxPlace {
     co_return nginx;
   }
   Task<std::optional<proxy::RunningNginx>> find_running() override { co_return std::nullopt; }
-  Task<std::string> join(proxy::RunningNginx, std::string, std::string, std::set<std::string>) override {
+  Task<std::string> join(proxy::RunningNginx, std::string, std::string, std::set<std::string>,
+                         std::set<std::string>) override {
     throw std::logic_error("doctor changes nothing");
   }
   Task<Test> test(std::string, std::string) override { co_return answer; }
@@ -60,8 +61,9 @@ struct Practice {
     auto& agent = configuration.agent;
     agent.network = "internal";
     agent.state = folder.path();
-    agent.nginx.container = "nginx";
-    agent.nginx.upstreams = folder.path();
+    agent.nginx.emplace();
+    agent.nginx->container = "nginx";
+    agent.nginx->upstreams = folder.path();
     agent.disk.keep_free_bytes = 0;
     agent.memory.keep_free_bytes = 0;
     domain::Service backend;
@@ -90,7 +92,7 @@ struct Practice {
   /// "level subject: text" of everything that is not good.
   std::vector<std::string> complaints() {
     std::vector<std::string> lines;
-    const auto findings = tests::run(examine({configuration, engine, nginx}));
+    const auto findings = tests::run(examine({configuration, engine, configuration.agent.nginx ? &nginx : nullptr}));
     for (const auto& finding : findings) {
       if (finding.level == Finding::Level::good) continue;
       lines.push_back(to_string(finding.level) + " " + finding.subject + ": " + finding.text);
@@ -107,7 +109,7 @@ TEST_CASE("on a host that is in order everything is good, and nothing is changed
   Practice practice;
   practice.container("web", {"internal", "deployctl"});
   const auto effects = practice.engine.effects();
-  const auto findings = tests::run(examine({practice.configuration, practice.engine, practice.nginx}));
+  const auto findings = tests::run(examine({practice.configuration, practice.engine, &practice.nginx}));
   Lines lines;
   for (const auto& finding : findings) {
     CHECK(finding.level == Finding::Level::good);
@@ -124,7 +126,7 @@ TEST_CASE("on a host that is in order everything is good, and nothing is changed
 TEST_CASE("doctor names what is missing, and what to do") {
   Practice practice;
   SECTION("files") {
-    practice.configuration.agent.nginx.upstreams = practice.folder / "none";
+    practice.configuration.agent.nginx->upstreams = practice.folder / "none";
     practice.configuration.services[0].vars = {(practice.folder / ".env").string()};
     CHECK(
         practice.complaints() ==
@@ -178,6 +180,24 @@ TEST_CASE("doctor names what is missing, and what to do") {
           Lines{"note routing: these are on internal alone, and calls from them do not follow a rollout; connect those "
                 "that call a service to deployctl, too: cron, postgres"});
   }
+}
+
+TEST_CASE("doctor says what it means that there is no Nginx") {
+  Practice practice;
+  auto& configuration = practice.configuration;
+  configuration.agent.nginx.reset();
+  configuration.services[0].proxy = {};
+  configuration.services[0].proxy.port = 8080;
+  configuration.services[0].proxy.dns = true;
+  CHECK(
+      practice.complaints() ==
+      Lines{"note names: backend is found by its container's name, so calls to it do not pass through Nginx: at each "
+            "rollout its name is with nobody for some milliseconds, and who remembers its address goes on calling the "
+            "old version until that is stopped"});
+  configuration.services[0].strategy = domain::StrategyKind::recreate;
+  CHECK(practice.complaints() ==
+        Lines{"note names: there is no Nginx, so the old version of backend stops before the new one starts and nobody "
+              "answers in between; with `route: dns` in its file the gap is some milliseconds"});
 }
 
 TEST_CASE("doctor says what Nginx costs, and what it does not read") {

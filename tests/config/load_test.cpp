@@ -48,7 +48,7 @@ TEST_CASE("load reads agent.yaml and the services in the order of their files") 
   auto result = config::load(folder.path() / "agent.yaml");
   REQUIRE(result.diagnostics.render() == "");
   REQUIRE(result.configuration.has_value());
-  CHECK(result.configuration->agent.nginx.upstreams == folder.path() / "upstreams");
+  CHECK(result.configuration->agent.nginx->upstreams == folder.path() / "upstreams");
   std::vector<std::string> names;
   for (const auto& one : result.configuration->services) names.push_back(one.name);
   CHECK(names == std::vector<std::string>{"aaa", "bbb", "ccc"});
@@ -200,4 +200,87 @@ TEST_CASE("a service whose file cannot be read is not missed by others as well")
   folder.write("deploy.d/llm.yaml", "service: [\n");
   folder.write("deploy.d/web.yaml", service("web", ", depends_on: [llm]"));
   CHECK(load_errors(folder).find("does not exist") == std::string::npos);
+}
+
+TEST_CASE("without Nginx a service is found by its container's name, and recreated unless its file says otherwise") {
+  TemporaryFolder folder;
+  folder.write("agent.yaml", "network: internal\n");
+  folder.write("deploy.d/1.yaml", service("app", ", proxy: { port: 8000 }"));
+  folder.write("deploy.d/2.yaml", service("api", ", proxy: { port: 8000, route: dns }"));
+  folder.write("deploy.d/3.yaml", service("old", ", strategy: blue-green, proxy: { port: 8000 }"));
+  folder.write("deploy.d/4.yaml", service("worker", ", replicas: 2"));
+  const auto result = config::load(folder.path() / "agent.yaml");
+  CHECK(result.diagnostics.render() == "");
+  REQUIRE(result.configuration);
+  CHECK_FALSE(result.configuration->agent.nginx);
+  std::vector<std::string> found;
+  for (const auto& one : result.configuration->services) {
+    found.push_back(one.name + " " + to_string(one.strategy) + (one.proxy.dns ? " by name" : ""));
+  }
+  CHECK(found == std::vector<std::string>{"app recreate by name", "api rolling by name", "old blue-green by name",
+                                          "worker rolling"});
+}
+
+TEST_CASE("without Nginx there is no upstream, no route through it, and one container to a name") {
+  TemporaryFolder folder;
+  folder.write("agent.yaml", "network: internal\n");
+  folder.write("deploy.d/1.yaml", service("app", ", replicas: 2, proxy: { port: 80, upstream: app, route: nginx }"));
+  CHECK(
+      load_errors(folder) ==
+      "DIR/deploy.d/1.yaml:1:61: error: `replicas` must be 1 for a service with a `proxy.port`: agent.yaml has no "
+      "`proxy.nginx`\n"
+      "  { service: app, on: manual, source: { image: a }, replicas: 2, proxy: { port: 80, upstream: app, route: nginx "
+      "} }\n"
+      "                                                              ^\n"
+      "  hint: a name leads to one container\n"
+      "DIR/deploy.d/1.yaml:1:93: error: `proxy.upstream` cannot be used: agent.yaml has no `proxy.nginx`\n"
+      "  { service: app, on: manual, source: { image: a }, replicas: 2, proxy: { port: 80, upstream: app, route: nginx "
+      "} }\n"
+      "                                                                                              ^\n"
+      "  hint: requests from outside reach a container by `container.ports`\n"
+      "DIR/deploy.d/1.yaml:1:105: error: `proxy.route` cannot be `nginx`: agent.yaml has no `proxy.nginx`\n"
+      "  { service: app, on: manual, source: { image: a }, replicas: 2, proxy: { port: 80, upstream: app, route: nginx "
+      "} }\n"
+      "                                                                                                          ^\n"
+      "  hint: leave it out, or write `dns`\n");
+}
+
+TEST_CASE("what only one container at a time may have makes its service one that is recreated") {
+  TemporaryFolder folder;
+  folder.write("agent.yaml", least_agent);
+  const std::string holds = ", container: { volumes: [\"data:/var/lib/app\"] }, exclusive: [data]";
+  folder.write("deploy.d/1.yaml", service("app", holds));
+  const auto result = config::load(folder.path() / "agent.yaml");
+  CHECK(result.diagnostics.render() == "");
+  REQUIRE(result.configuration);
+  CHECK(result.configuration->services.front().strategy == domain::StrategyKind::recreate);
+
+  folder.write("deploy.d/2.yaml", service("two", holds));
+  folder.write("deploy.d/3.yaml", "{ service: web, on: manual, source: { image: a }, exclusive: [date],\n" +
+                                      std::string("  container: { volumes: [\"data:/data\"] } }\n"));
+  folder.write("deploy.d/4.yaml", "{ service: job, on: manual, source: { image: a }, exclusive: [/dev/x],\n" +
+                                      std::string("  container: { devices: [/dev/x] }, replicas: 2,\n"
+                                                  "  strategy: rolling }\n"));
+  CHECK(
+      load_errors(folder) ==
+      "DIR/deploy.d/2.yaml:1:110: error: a service that has to itself `data` exists already\n"
+      "  { service: two, on: manual, source: { image: a }, container: { volumes: [\"data:/var/lib/app\"] }, exclusive: "
+      "[data] }\n"
+      "                                                                                                               "
+      "^\n"
+      "  hint: the first is at DIR/deploy.d/1.yaml:1\n"
+      "DIR/deploy.d/3.yaml:1:63: error: `exclusive[0]` names `date`, which its container has not\n"
+      "  { service: web, on: manual, source: { image: a }, exclusive: [date],\n"
+      "                                                                ^\n"
+      "  hint: write what stands before the colon of an entry of `container.volumes` or `container.devices`\n"
+      "DIR/deploy.d/4.yaml:2:47: error: `replicas` must be 1: `exclusive` says that only one container at a time may "
+      "have /dev/x\n"
+      "    container: { devices: [/dev/x] }, replicas: 2,\n"
+      "                                                ^\n"
+      "  hint: or take it out of `exclusive`\n"
+      "DIR/deploy.d/4.yaml:3:13: error: `strategy` must be `recreate`: `exclusive` says that only one container at a "
+      "time may have /dev/x\n"
+      "    strategy: rolling }\n"
+      "              ^\n"
+      "  hint: or take it out of `exclusive`\n");
 }

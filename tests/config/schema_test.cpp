@@ -187,8 +187,9 @@ TEST_CASE("the least agent.yaml gets the defaults") {
   config::AgentConfig wanted;
   wanted.network = "shared";
   wanted.services = "/etc/deployctl/deploy.d";
-  wanted.nginx.container = "nginx";
-  wanted.nginx.upstreams = "/etc/deployctl/up";
+  wanted.nginx.emplace();
+  wanted.nginx->container = "nginx";
+  wanted.nginx->upstreams = "/etc/deployctl/up";
   CHECK(agent == wanted);
   CHECK(agent.state == "/var/lib/deployctl");
   CHECK(agent.socket.path == "/run/deployctl/deployd.sock");
@@ -198,8 +199,8 @@ TEST_CASE("the least agent.yaml gets the defaults") {
 
 TEST_CASE("Nginx runs in a container or on this host") {
   const auto agent = read_agent("network: shared\nproxy: { nginx: { pid: /run/nginx.pid, upstreams: /up } }\n");
-  CHECK(agent.nginx.container.empty());
-  CHECK(agent.nginx.pid_file == "/run/nginx.pid");
+  CHECK(agent.nginx->container.empty());
+  CHECK(agent.nginx->pid_file == "/run/nginx.pid");
   CHECK(
       agent_errors("network: shared\nproxy: { nginx: { container: nginx, pid: /run/nginx.pid, upstreams: /up } }\n") ==
       "agent.yaml:2:42: error: `proxy.nginx.pid` cannot be used with `container`\n"

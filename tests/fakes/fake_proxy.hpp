@@ -25,6 +25,7 @@ class FakeProxy final : public ports::UpstreamProxy {
   std::vector<std::vector<ports::Route>> history;
   int apply_calls = 0;
   int wait_calls = 0;
+  int rehearse_calls = 0;
   /// Errors of the next calls of apply that would change something: thrown before the effect, as the real one does.
   std::deque<Error> fail_before;
   /// Thrown after the effect: the switch is done, and the caller never learns it (the agent was killed).
@@ -36,6 +37,7 @@ class FakeProxy final : public ports::UpstreamProxy {
   /// Hears "proxy.apply.before", "proxy.apply.after" and "proxy.wait"; may throw.
   std::function<void(std::string_view point)> on_point;
   std::vector<std::string> notes;
+  bool proxied = true;  // false: as where there is no proxy
   /// How long a change takes, where there is a clock.
   std::chrono::milliseconds takes{0};
   ports::Clock* clock = nullptr;
@@ -45,7 +47,9 @@ class FakeProxy final : public ports::UpstreamProxy {
     reach("proxy.apply.before");
     if (clock != nullptr) co_await clock->sleep_for(takes);
     ports::SwitchReport report;
-    report.changed = live != routes;
+    report.proxied = proxied;
+    report.changed = proxied && live != routes;
+    if (report.changed) report.test = std::chrono::milliseconds{0};
     if (report.changed) {
       if (auto error = take(fail_before)) throw *error;
     }
@@ -59,6 +63,11 @@ class FakeProxy final : public ports::UpstreamProxy {
       if (auto error = take(fail_after)) throw *error;
     }
     co_return report;
+  }
+
+  Task<void> rehearse() override {
+    ++rehearse_calls;
+    co_return;
   }
 
   Task<bool> wait_retired_workers(std::chrono::milliseconds) override {

@@ -62,7 +62,7 @@ TEST_CASE("an Nginx of the host is found by its pid file, and its workers by the
   CHECK(workers.master->title == "nginx: master process /usr/sbin/nginx -c /etc/nginx/other.conf");
   CHECK(workers.accepting == std::set<std::int64_t>{101});
   CHECK(workers.shutting_down == std::set<std::int64_t>{102});
-  CHECK(tests::run(host.nginx.join(found, "deployctl", "10.213.178.0", {"llm"})).empty());
+  CHECK(tests::run(host.nginx.join(found, "deployctl", "10.213.178.0", {"llm"}, {})).empty());
 }
 
 TEST_CASE("an Nginx of the host is tested with the paths that it was started with") {

@@ -50,6 +50,20 @@ TEST_CASE("the container is connected once, and again where a name is missing") 
                                                 "connect deployctl 10.213.176.2 backend llm"});
 }
 
+TEST_CASE("a name that belongs to a container is taken from Nginx") {
+  NginxWorld world;
+  auto llm = backend("");
+  llm.service = "llm";
+  llm.settings.upstream = "";
+  llm.targets.clear();
+  world.apply({backend("10.213.176.10"), llm});
+  llm.settings.dns = true;
+  CHECK(world.apply({backend("10.213.176.10"), llm}).notes ==
+        std::vector<std::string>{
+            "connected the container nginx to the network deployctl as 10.213.176.2 with the names backend"});
+  CHECK(world.apply({backend("10.213.176.10"), llm}).notes.empty());
+}
+
 TEST_CASE("the same routes again need no reload, also for an agent that has just started") {
   NginxWorld world;
   world.apply({backend("10.213.176.10")});

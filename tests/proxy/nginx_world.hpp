@@ -26,6 +26,7 @@ inline ports::Route backend(const std::string& address) {
 
 struct NginxWorld {
   tests::TempDir folder;
+  tests::TempDir proc;  // in place of /proc
   tests::FakeClock clock;
   SimulatedNginx engine{clock, folder.path()};
   NginxContainer place{engine, "nginx"};
@@ -38,7 +39,8 @@ struct NginxWorld {
                            .network = "deployctl",
                            .address = "10.213.176.2",
                            .subnet = "10.213.176.0/22",
-                           .aliases = {"backend"}};
+                           .aliases = {"backend"},
+                           .proc = proc.path()};
     nginx.emplace(place, clock, settings, [this] { return engine.ask_marker(); });
   }
   ports::SwitchReport apply(std::vector<ports::Route> routes) {

@@ -112,3 +112,21 @@ TEST_CASE("a live service keeps its route") {
         "`proxy.route` cannot be changed while backend is live: callers would find its name in two "
         "places; put it back, or give the service another name");
 }
+
+TEST_CASE("where there is no proxy a switch is the move of the name, and says no more") {
+  World world;
+  world.services = {named()};
+  world.proxy.proxied = false;
+  Agent agent(world);
+  std::vector<std::string> said;
+  for (const auto* commit : {"a", "b"}) {
+    agent.push({"backend"}, *commit);
+    agent.work();
+    for (const auto& step : agent.journal.rollouts.steps(agent.last().id)) {
+      if (step.kind == domain::StepKind::switch_traffic) said.push_back(step.detail);
+    }
+  }
+  CHECK(agent.outcomes() == "backend succeeded, backend succeeded");
+  CHECK(said == std::vector<std::string>{"the name backend moved in 0 ms", "the name backend moved in 0 ms"});
+  CHECK(world.engine.names() == std::vector<std::string>{"backend"});
+}

@@ -107,7 +107,7 @@ TEST_CASE("a preview says what is in the way") {
   live.agent->journal.pauses.add({"llm", "", "ann", live.agent->journal.now()});
   CHECK(live.previews({"llm"}).at(0).notes ==
         Texts{"the strategy is recreate, so llm answers nothing from the stop of the old version until the new one is "
-              "healthy",
+              "healthy: for 2 min 40 s at the most (drain, stop_grace_period and health.deadline)",
               "it is paused: deployctl resume llm"});
   const auto missing = [](const domain::Service&) -> rollout::ResolvedSettings {
     throw Error(ErrorKind::invalid, "container.environment.DB needs the variable DB, which is not set");

@@ -51,7 +51,10 @@ TEST_CASE("recreate never runs two versions at once, and says for how long nobod
   const auto events = agent.events.of_rollout(agent.last().id);
   CHECK(events.at(1).text ==
         "started; the strategy is recreate, so backend answers nothing from the stop of the old version until the new "
-        "one is healthy");
+        "one is healthy: for 2 min 40 s at the most (drain, stop_grace_period and health.deadline)");
+  agent.push({"backend"}, 'c');
+  agent.work();
+  CHECK(agent.events.of_rollout(agent.last().id).at(1).text.ends_with(" healthy: the last time for 2.1 s"));
 }
 
 TEST_CASE(
