@@ -56,7 +56,7 @@ PushEvent read_push(std::string_view json) {
   push.ref = fields.text("ref");
   push.after = fields.commit("after");
   push.deleted = fields.boolean("deleted");
-  push.message = fields.text_or_empty("head_commit.message");
+  push.message = fields.prose_or_empty("head_commit.message");
   return push;
 }
 
@@ -76,7 +76,7 @@ WorkflowRunEvent read_workflow_run(std::string_view json) {
   run.head_sha = fields.commit("workflow_run.head_sha");
   run.path = fields.text("workflow_run.path");
   run.path.resize(std::min(run.path.find('@'), run.path.size()));
-  run.message = fields.text_or_empty("workflow_run.head_commit.message");
+  run.message = fields.prose_or_empty("workflow_run.head_commit.message");
   if (!fields.absent("workflow_run.head_repository")) {
     run.head_repository = repository_at(fields, "workflow_run.head_repository");
   }

@@ -148,6 +148,13 @@ std::string JsonFields::text_or_empty(const std::string& path) const {
   return absent(path) ? std::string() : text(path);
 }
 
+std::string JsonFields::prose_or_empty(const std::string& path) const {
+  if (absent(path)) return "";
+  const Json& value = at(path);
+  if (!value.is_string()) wrong_type(path, "text", value);
+  return value.get<std::string>();
+}
+
 std::string JsonFields::commit(const std::string& path) const {
   auto content = text(path);
   const bool hexadecimal = std::all_of(content.begin(), content.end(),

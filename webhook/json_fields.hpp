@@ -29,6 +29,8 @@ class JsonFields {
   std::string text(const std::string& path) const;
   /// The same, or "" where it is absent.
   std::string text_or_empty(const std::string& path) const;
+  /// Any text, of any length and with any characters, or "" where it is absent: what people wrote.
+  std::string prose_or_empty(const std::string& path) const;
   /// A commit id: 40 lower-case hexadecimal digits.
   std::string commit(const std::string& path) const;
 

@@ -180,6 +180,16 @@ TEST_CASE("text is limited in length and has no control characters") {
         "cannot read the push event: field \"ref\" holds a control character");
 }
 
+TEST_CASE("a commit's message is as long as its author made it, and has as many lines") {
+  const std::string message = "Merge pull request #1\n\n" + std::string(1000, 'x') + "\n[skip deploy]\n";
+  auto body = payload(push_file);
+  body["head_commit"] = {{"message", message}};
+  CHECK(std::get<PushEvent>(parse_github_event("push", json_type, body.dump())).message == message);
+  body = payload(run_completed_file);
+  body["workflow_run"]["head_commit"]["message"] = message;
+  CHECK(std::get<WorkflowRunEvent>(parse_github_event("workflow_run", json_type, body.dump())).message == message);
+}
+
 TEST_CASE("a key with a dot is not a path") {
   auto body = payload(push_file);
   body.erase("repository");
