@@ -63,9 +63,7 @@ std::string wrong_trigger(domain::Trigger trigger, const Services& services) {
                 [](const Service& service) { return "on " + domain::to_string(service.trigger); });
 }
 
-constexpr std::string_view skip_mark = "[skip deploy]";
-
-std::string asks_to_skip() { return "the head commit's message says " + std::string(skip_mark); }
+std::string skipped() { return "the head commit's message says " + std::string(domain::skip_mark); }
 
 /// The services of `repository` that `trigger` deploys from `branch`, or the reason why there are none.
 std::pair<Services, std::string> matching(const std::vector<Service>& services, const std::string& repository,
@@ -106,7 +104,7 @@ struct Decide {
     if (push.deleted || is_null_commit(push.after)) return because("the branch " + in_quotes(branch) + " was deleted");
     const auto [found, reason] = matching(services, push.repository.full_name, branch, domain::Trigger::push);
     if (found.empty()) return because(reason);
-    if (push.message.find(skip_mark) != std::string::npos) return because(asks_to_skip());
+    if (domain::asks_to_skip(push.message)) return because(skipped());
     return deploy(found, push.after);
   }
 
@@ -117,23 +115,14 @@ struct Decide {
     if (run.action != "completed") {
       return because("the workflow run has not completed; its state is " + in_quotes(run.action));
     }
-    if (run.conclusion != "success") return because("the workflow run ended with " + in_quotes(run.conclusion));
-    if (!run.head_repository) return because("the run belongs to a fork that was deleted");
-    if (run.head_repository->id != run.repository.id) {
-      return because("the run belongs to a fork (" + run.head_repository->full_name + ")");
-    }
-    if (run.event != "push") {
-      return because("the workflow run was started by " + in_quotes(run.event) + " and not by a push");
-    }
+    if (auto why = domain::why_not_green(run); !why.empty()) return because(std::move(why));
     const auto [found, reason] =
         matching(services, run.repository.full_name, run.head_branch, domain::Trigger::workflow_run);
     if (found.empty()) return because(reason);
-    const auto allowed = only(found, [&](const Service& service) {
-      return service.workflows.empty() ||
-             std::find(service.workflows.begin(), service.workflows.end(), run.path) != service.workflows.end();
-    });
+    const auto allowed =
+        only(found, [&](const Service& service) { return domain::allows_workflow(service, run.path); });
     if (allowed.empty()) return because(wrong_workflow(run.path, found));
-    if (run.message.find(skip_mark) != std::string::npos) return because(asks_to_skip());
+    if (domain::asks_to_skip(run.message)) return because(skipped());
     return deploy(allowed, run.head_sha);
   }
 

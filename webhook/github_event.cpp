@@ -74,8 +74,7 @@ WorkflowRunEvent read_workflow_run(std::string_view json) {
   run.event = fields.text("workflow_run.event");
   run.head_branch = fields.text_or_empty("workflow_run.head_branch");
   run.head_sha = fields.commit("workflow_run.head_sha");
-  run.path = fields.text("workflow_run.path");
-  run.path.resize(std::min(run.path.find('@'), run.path.size()));
+  run.path = domain::workflow_file(fields.text("workflow_run.path"));
   run.message = fields.prose_or_empty("workflow_run.head_commit.message");
   if (!fields.absent("workflow_run.head_repository")) {
     run.head_repository = repository_at(fields, "workflow_run.head_repository");

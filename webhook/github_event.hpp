@@ -2,19 +2,15 @@
 // Source: GitHub "Webhook events and payloads". Call it for verified bodies only.
 #pragma once
 
-#include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
 
+#include "agent/domain/github.hpp"
+
 namespace deploy::webhook {
 
-struct Repository {
-  std::int64_t id = 0;
-  std::string full_name;  // owner/name
-  bool operator==(const Repository&) const = default;
-};
+using domain::Repository;
 
 struct PushEvent {
   Repository repository;
@@ -24,16 +20,8 @@ struct PushEvent {
   std::string message;  // of the head commit; empty: none, e.g. of a deleted ref
 };
 
-struct WorkflowRunEvent {
-  Repository repository;
-  std::string action;                         // requested, in_progress, completed
-  std::string conclusion;                     // empty: none yet
-  std::string event;                          // what started the run
-  std::string head_branch;                    // empty: none, e.g. started by a tag's deletion
-  std::string head_sha;                       // 40 lower-case hexadecimal digits
-  std::string path;                           // of the workflow's file, without GitHub's "@ref" suffix
-  std::optional<Repository> head_repository;  // none: the fork was deleted
-  std::string message;                        // of the head commit; empty: not said
+struct WorkflowRunEvent : domain::WorkflowRun {
+  std::string action;  // requested, in_progress, completed
 };
 
 struct PingEvent {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "agent/base/error.hpp"
+#include "agent/domain/github.hpp"
 
 namespace deploy::webhook {
 
@@ -157,9 +158,7 @@ std::string JsonFields::prose_or_empty(const std::string& path) const {
 
 std::string JsonFields::commit(const std::string& path) const {
   auto content = text(path);
-  const bool hexadecimal = std::all_of(content.begin(), content.end(),
-                                       [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
-  if (content.size() != 40 || !hexadecimal) {
+  if (!domain::is_commit_id(content)) {
     throw Error(ErrorKind::invalid, "field \"" + path + "\" must be a commit id of 40 lower-case hexadecimal digits");
   }
   return content;
