@@ -45,6 +45,7 @@ class DockerClient final : public ports::ContainerEngine {
 
   Task<std::string> build(ports::BuildRequest request, ports::OnLog on_log) override;
   Task<ports::Image> pull(std::string reference, ports::OnLog on_log) override;
+  Task<std::string> remote_digest(std::string reference) override;
   Task<std::optional<ports::Image>> inspect_image(std::string reference) override;
   Task<std::vector<ports::Image>> images(ports::Labels labels) override;
   Task<bool> remove_image(std::string reference) override;

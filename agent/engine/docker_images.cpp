@@ -135,6 +135,25 @@ Task<ports::Image> DockerClient::pull(std::string reference, ports::OnLog on_log
   co_return std::move(*image);
 }
 
+// Source: Docker Engine API v1.41, "DistributionInspect".
+Task<std::string> DockerClient::remote_digest(std::string reference) {
+  const auto wanted = domain::parse_reference(reference);
+  EngineCall call;
+  call.what = "ask the registry for " + to_string(wanted);
+  const std::string what = call.what;
+  call.path = "/distribution/" + http::url_encode(to_string(wanted)) + "/json";
+  call.answer_bytes_max = std::size_t{1} << 20;
+  call.error_from = [wanted](int status, const std::string& message) {
+    return pull_error(to_string(wanted), status, message);
+  };
+  const auto value = co_await engine_.ask(std::move(call));
+  const auto digest = value.value(Json::json_pointer("/Descriptor/digest"), std::string());
+  if (domain::parse_reference(wanted.repository + "@" + digest).digest.empty()) {
+    throw Error(ErrorKind::failed, what + ": the engine's answer holds no digest");
+  }
+  co_return digest;
+}
+
 Task<std::optional<ports::Image>> DockerClient::inspect_image(std::string reference) {
   domain::parse_reference(reference);  // says what is wrong with a name better than the engine; an id passes, too
   EngineCall call;

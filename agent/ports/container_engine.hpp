@@ -175,6 +175,8 @@ class ContainerEngine {
   virtual Task<std::string> build(BuildRequest request, OnLog on_log) = 0;
   /// Pulls one reference; an empty tag means latest. Returns the image.
   virtual Task<Image> pull(std::string reference, OnLog on_log) = 0;
+  /// The digest ("sha256:…") that the reference has at its registry now; nothing is pulled. Errors as of pull.
+  virtual Task<std::string> remote_digest(std::string reference) = 0;
   virtual Task<std::optional<Image>> inspect_image(std::string reference) = 0;
   /// Images with all these labels; has_healthcheck is not filled in.
   virtual Task<std::vector<Image>> images(Labels labels) = 0;

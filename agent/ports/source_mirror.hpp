@@ -43,6 +43,13 @@ class SourceMirror {
   /// refused, repository unknown: the message says which), disk_full. On failure the mirror is as it was.
   virtual Task<void> fetch(domain::GitSource source, std::function<void(std::string_view)> on_progress) = 0;
 
+  /// The full id of the commit that the remote's branch is at, asked without fetching anything. Error kinds as of
+  /// fetch, and not_found where the remote has no such branch.
+  virtual Task<std::string> tip(domain::GitSource source, std::string branch) = 0;
+
+  /// The message of a commit of the mirror. Throws Error(not_found).
+  virtual Task<std::string> message(domain::GitSource source, std::string commit) = 0;
+
   /// The full commit id (40 hexadecimal digits) of a branch, tag or (abbreviated) commit id in the mirror.
   /// Throws Error(not_found).
   virtual Task<std::string> resolve(domain::GitSource source, std::string ref) = 0;

@@ -40,8 +40,35 @@ class Fetch {
       : job_(job),
         session_(job, [&out](std::string text) { out << to_line(FetchProgress{std::move(text)}) << std::flush; }) {}
 
-  /// Throws Error or MirrorDamaged.
-  void run() {
+  /// Returns the tip that was asked for, if one was. Throws Error or MirrorDamaged.
+  std::string run() {
+    if (!job_.tip_of.empty()) return tip();
+    bring_up_to_date();
+    return "";
+  }
+
+ private:
+  /// What `git ls-remote` does: the remote says first of all where its branches are.
+  std::string tip() {
+    git_remote* created = nullptr;
+    if (git_remote_create_detached(&created, job_.url.c_str()) != 0) throw session_.connection_failure();
+    const GitRemote remote(created);
+    git_fetch_options options = GIT_FETCH_OPTIONS_INIT;
+    options.callbacks = session_.callbacks();
+    options.follow_redirects = GIT_REMOTE_REDIRECT_NONE;
+    connect(remote.get(), options);
+    const git_remote_head** heads = nullptr;
+    std::size_t count = 0;
+    if (git_remote_ls(&heads, &count, remote.get()) != 0) throw session_.connection_failure();
+    const std::string wanted = "refs/heads/" + job_.tip_of;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (heads[i]->name == wanted) return to_text(heads[i]->oid);
+    }
+    throw session_.about(ErrorKind::not_found, "it has no branch \"" + job_.tip_of +
+                                                   "\"; check `branch` in the service's file, and that it was pushed");
+  }
+
+  void bring_up_to_date() {
     const GitRepository repository = open_or_create();
     git_remote* created = nullptr;
     if (git_remote_create_anonymous(&created, repository.get(), job_.url.c_str()) != 0) fail_in_mirror();
@@ -54,7 +81,6 @@ class Fetch {
     download(remote.get(), options);
   }
 
- private:
   GitRepository open_or_create() {
     if (fs::exists(job_.mirror)) {
       git_repository* opened = nullptr;
@@ -131,8 +157,7 @@ FetchLine fetch(const FetchJob& job, std::ostream& out) {
     use_system_certificates();
     // A local repository may belong to another user than root: the operator named it, and nothing in it is run.
     if (parse_git_url(job.url).transport == Transport::file) git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
-    Fetch(job, out).run();
-    return FetchDone{};
+    return FetchDone{Fetch(job, out).run()};
   } catch (const MirrorDamaged& damaged) {
     return FetchFailed{damaged.error, true};
   } catch (const Error& error) {

@@ -17,12 +17,15 @@ struct FetchJob {
   std::string ssh_key;          // path; empty: none
   std::string ssh_known_hosts;  // path; empty: none
   std::string token;            // for https; empty: none
+  std::string tip_of;           // a branch: its commit is asked for, and nothing is fetched; empty: fetch
 };
 
 struct FetchProgress {
   std::string text;
 };
-struct FetchDone {};
+struct FetchDone {
+  std::string tip;  // the commit that was asked for
+};
 struct FetchFailed {
   Error error;
   bool mirror_damaged = false;  // removing the mirror and fetching again may help

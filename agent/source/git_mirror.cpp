@@ -172,7 +172,8 @@ Task<FetchLine> GitMirror::run_child(FetchJob job, OnProgress on_progress) {
   spec.argv = {options_.fetch_program, "git-fetch"};
   spec.environment = {{"HOME", home_of(job.mirror).string()}};
   spec.standard_input = to_line(job);
-  spec.deadline = options_.fetch_deadline;
+  spec.deadline = job.tip_of.empty() ? options_.fetch_deadline : options_.tip_deadline;
+  const std::string limit = human_duration(spec.deadline);
   spec.output_bytes_max = kChildErrorBytesMax;
   spec.on_output = [&lines](std::string_view part) { lines.add(part); };
   std::optional<ports::ProcessResult> result;
@@ -181,8 +182,7 @@ Task<FetchLine> GitMirror::run_child(FetchJob job, OnProgress on_progress) {
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::timed_out) throw;
     throw about(job.url, ErrorKind::timed_out,
-                "it took longer than " + human_duration(options_.fetch_deadline) +
-                    " and was stopped; check the network to the server, and try again");
+                "it took longer than " + limit + " and was stopped; check the network to the server, and try again");
   }
   if (!lines.outcome()) co_return FetchFailed{child_died(job, *result)};
   co_return *lines.outcome();
@@ -193,17 +193,26 @@ Task<void> GitMirror::fetch(domain::GitSource source, std::function<void(std::st
   const auto mutex = mutex_of(source.url, executor);
   const auto lock = co_await mutex->lock();
   // A coroutine of its own: its clean-up switches cancellation off, which must not reach the caller's.
-  co_await asio::co_spawn(executor, fetch_alone(std::move(source), std::move(on_progress)), asio::use_awaitable);
+  co_await asio::co_spawn(executor, work_alone(std::move(source), "", std::move(on_progress)), asio::use_awaitable);
 }
 
-Task<void> GitMirror::fetch_alone(domain::GitSource source, OnProgress on_progress) {
+Task<std::string> GitMirror::tip(domain::GitSource source, std::string branch) {
+  const auto executor = co_await asio::this_coro::executor;
+  const auto mutex = mutex_of(source.url, executor);
+  const auto lock = co_await mutex->lock();
+  co_return co_await asio::co_spawn(executor, work_alone(std::move(source), std::move(branch), {}),
+                                    asio::use_awaitable);
+}
+
+Task<std::string> GitMirror::work_alone(domain::GitSource source, std::string tip_of, OnProgress on_progress) {
   const fs::path mirror = mirror_of(source.url);
-  const FetchJob job{source.url, mirror.string(), source.ssh_key, source.ssh_known_hosts, token_for(source)};
+  const FetchJob job{source.url, mirror.string(), source.ssh_key, source.ssh_known_hosts, token_for(source), tip_of};
   auto preparation = [mirror, source] { return prepare(mirror, source); };
   bool keep = co_await offload(pool_, preparation);
   std::exception_ptr failure;
+  FetchDone done;
   try {
-    co_await fetch_or_renew(job, &keep, on_progress);
+    done = co_await fetch_or_renew(job, &keep, on_progress);
   } catch (...) {
     failure = std::current_exception();
   }
@@ -215,9 +224,10 @@ Task<void> GitMirror::fetch_alone(domain::GitSource source, OnProgress on_progre
   };
   co_await offload(pool_, cleaning);
   if (failure) std::rethrow_exception(failure);
+  co_return done.tip;
 }
 
-Task<void> GitMirror::fetch_or_renew(FetchJob job, bool* keep, OnProgress on_progress) {
+Task<FetchDone> GitMirror::fetch_or_renew(FetchJob job, bool* keep, OnProgress on_progress) {
   FetchLine outcome = co_await run_child(job, on_progress);
   if (const auto* failed = std::get_if<FetchFailed>(&outcome); failed != nullptr && failed->mirror_damaged && *keep) {
     if (on_progress) on_progress("the mirror is damaged and is fetched anew");
@@ -227,11 +237,19 @@ Task<void> GitMirror::fetch_or_renew(FetchJob job, bool* keep, OnProgress on_pro
     outcome = co_await run_child(job, on_progress);
   }
   if (const auto* failed = std::get_if<FetchFailed>(&outcome)) throw failed->error;
+  co_return std::get<FetchDone>(outcome);
 }
 
 Task<std::string> GitMirror::resolve(domain::GitSource source, std::string ref) {
   auto work = [mirror = mirror_of(source.url).string(), url = source.url, ref] {
     return resolve_commit(mirror, url, ref);
+  };
+  co_return co_await offload(pool_, work);
+}
+
+Task<std::string> GitMirror::message(domain::GitSource source, std::string commit) {
+  auto work = [mirror = mirror_of(source.url).string(), url = source.url, commit] {
+    return commit_message(mirror, url, commit);
   };
   co_return co_await offload(pool_, work);
 }

@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t kAbbreviationMin = 7;
 constexpr std::size_t kEntriesMax = 500'000;
 constexpr int kDepthMax = 128;
+constexpr std::size_t kMessageBytesMax = 64 << 10;
 constexpr std::uint64_t kFileBytesMax = 1ULL << 30;
 
 GitRepository open_mirror(const std::string& mirror, const std::string& url) {
@@ -34,6 +35,15 @@ GitCommit commit_of(git_repository* repository, std::string_view id) {
   if (git_oid_fromstrn(&oid, id.data(), id.size()) != 0) return nullptr;
   if (git_commit_lookup_prefix(&found, repository, &oid, id.size()) != 0) return nullptr;
   return GitCommit(found);
+}
+
+/// By its full id. Throws Error(not_found).
+GitCommit require_commit(git_repository* repository, const std::string& url, const std::string& id) {
+  GitCommit found = id.size() == GIT_OID_HEXSZ ? commit_of(repository, id) : nullptr;
+  if (!found) {
+    throw Error(ErrorKind::not_found, "there is no commit " + id + " in " + url + "; check that it was pushed");
+  }
+  return found;
 }
 
 /// The commit that a branch or tag leads to; nothing where there is no such reference.
@@ -188,14 +198,18 @@ std::string resolve_commit(const std::string& mirror, const std::string& url, co
               "there is no branch, tag or commit " + ref + " in " + url + "; check the name, and that it was pushed");
 }
 
+std::string commit_message(const std::string& mirror, const std::string& url, const std::string& commit) {
+  const GitRepository repository = open_mirror(mirror, url);
+  const GitCommit found = require_commit(repository.get(), url, commit);
+  const char* const text = git_commit_message(found.get());
+  return std::string(text == nullptr ? "" : text).substr(0, kMessageBytesMax);
+}
+
 std::unique_ptr<ports::SourceTree> open_tree(const std::string& mirror, const std::string& url,
                                              const std::string& commit, const std::string& folder) {
   const std::string path = normalised(folder);
   GitRepository repository = open_mirror(mirror, url);
-  const GitCommit found = commit.size() == GIT_OID_HEXSZ ? commit_of(repository.get(), commit) : nullptr;
-  if (!found) {
-    throw Error(ErrorKind::not_found, "there is no commit " + commit + " in " + url + "; check that it was pushed");
-  }
+  const GitCommit found = require_commit(repository.get(), url, commit);
   const std::int64_t modified = std::max<std::int64_t>(0, git_commit_time(found.get()));
   git_tree* opened = nullptr;
   if (git_commit_tree(&opened, found.get()) != 0) {

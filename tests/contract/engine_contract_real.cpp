@@ -359,6 +359,8 @@ TEST_CASE("real engine: an image is pulled from a registry") {
   CHECK_THAT(join(log), ContainsSubstring("Pulling from " + world.prefix() + "app\n"));
   CHECK_THAT(join(log), ContainsSubstring("layer 3 of 3: "));
   CHECK_THAT(join(log), !ContainsSubstring("Downloading"));
+  CHECK(repository + "@" + run(engine.remote_digest(repository)) == pinned);
+  CHECK(repository + "@" + run(engine.remote_digest(pinned)) == pinned);
   CHECK(run(engine.pull(pinned, [](std::string_view) {})).id == image.id);
   CHECK(run(engine.inspect_image(pinned)).value().id == image.id);
 
@@ -367,6 +369,10 @@ TEST_CASE("real engine: an image is pulled from a registry") {
   CHECK(unknown.message() == "pull " + repository + ":nope: manifest for " + repository +
                                  ":nope not found: manifest unknown: manifest unknown; check the image's name and "
                                  "tag, and that it was pushed");
+  const auto unasked = error_of([&] { run(engine.remote_digest(repository + ":nope")); });
+  CHECK(unasked.kind() == ErrorKind::not_found);
+  CHECK_THAT(unasked.message(), StartsWith("pull " + repository + ":nope: "));
+  CHECK_THAT(unasked.message(), EndsWith("; check the image's name and tag, and that it was pushed"));
   run(engine.remove_image(pinned));
 }
 
@@ -377,6 +383,9 @@ TEST_CASE("real engine: a registry that does not answer is said to be so") {
   CHECK_THAT(error.message(), StartsWith("pull 127.0.0.1:1/app:1: the registry does not answer: "));
   CHECK_THAT(error.message(), EndsWith("connection refused; check its address, that it runs, and that Docker on this "
                                        "host reaches it: docker pull 127.0.0.1:1/app:1"));
+  const auto asked = error_of([&] { run(world.engine().remote_digest("127.0.0.1:1/app:1")); });
+  CHECK(asked.kind() == ErrorKind::unreachable);
+  CHECK_THAT(asked.message(), StartsWith("pull 127.0.0.1:1/app:1: the registry does not answer: "));
   CHECK(error_of([&] { run(world.engine().pull("a b", [](std::string_view) {})); }).kind() == ErrorKind::invalid);
 }
 

@@ -55,7 +55,7 @@ class FakeEngine final : public ports::ContainerEngine {
   std::function<ports::ExecResult(const Record&, const std::vector<std::string>& argv)> on_exec;
   /// What a build does; by default it works.
   std::function<BuildOutcome(const ports::BuildRequest&)> on_build;
-  /// Which references a registry holds, and the labels of their images.
+  /// Which references a registry holds, and the labels of their images; other labels are another image.
   std::map<std::string, ports::Labels> registry;
   /// What disk_space() says.
   std::optional<ports::DiskSpace> free_space;
@@ -113,6 +113,7 @@ class FakeEngine final : public ports::ContainerEngine {
   Task<void> disconnect(std::string container_id, std::string network) override;
   Task<std::string> build(ports::BuildRequest request, ports::OnLog on_log) override;
   Task<ports::Image> pull(std::string reference, ports::OnLog on_log) override;
+  Task<std::string> remote_digest(std::string reference) override;
   Task<std::optional<ports::Image>> inspect_image(std::string reference) override;
   Task<std::vector<ports::Image>> images(ports::Labels labels) override;
   Task<bool> remove_image(std::string reference) override;
@@ -144,6 +145,7 @@ class FakeEngine final : public ports::ContainerEngine {
   Record& require(const std::string& what, const std::string& id_or_name);
   std::string name_of(const std::string& id_or_name);
   ports::Image* find_image(const std::string& reference);
+  const std::pair<const std::string, ports::Labels>* held_by_registry(const std::string& wanted) const;
   ports::NetworkSpec& require_network(const std::string& what, const std::string& name);
   void take_address(const std::string& what, const Record& record, ports::NetworkEndpoint& endpoint);
   bool address_taken(const Record& record, const std::string& network, const std::string& address) const;

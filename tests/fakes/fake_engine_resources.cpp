@@ -174,6 +174,17 @@ Task<void> FakeEngine::disconnect(std::string container_id, std::string network)
   co_return;
 }
 
+namespace {
+
+/// repository@sha256:… of what a registry holds.
+std::string pinned(const std::pair<const std::string, ports::Labels>& held) {
+  auto content = held.first;
+  for (const auto& [name, value] : held.second) content += "\n" + name + "=" + value;
+  return held.first.substr(0, held.first.rfind(':')) + "@sha256:" + sha256_hex(content);
+}
+
+}  // namespace
+
 ports::Image* FakeEngine::find_image(const std::string& reference) {
   const std::string wanted = with_tag(reference);
   const auto found = std::find_if(images_.begin(), images_.end(), [&wanted](const ports::Image& image) {
@@ -207,28 +218,44 @@ Task<std::string> FakeEngine::build(ports::BuildRequest request, ports::OnLog on
   co_return id;
 }
 
+// By its digest or by its tag: a registry that holds one has the other.
+const std::pair<const std::string, ports::Labels>* FakeEngine::held_by_registry(const std::string& wanted) const {
+  const auto found = std::find_if(registry.begin(), registry.end(),
+                                  [&](const auto& held) { return held.first == wanted || pinned(held) == wanted; });
+  return found == registry.end() ? nullptr : &*found;
+}
+
 Task<ports::Image> FakeEngine::pull(std::string reference, ports::OnLog on_log) {
   const std::string wanted = with_tag(reference);
   Call call(*this, "pull", wanted);
-  // By its digest or by its tag: a registry that holds one has the other.
-  const auto found = std::find_if(registry.begin(), registry.end(), [&](const auto& held) {
-    const auto repository = held.first.substr(0, held.first.rfind(':'));
-    return held.first == wanted || repository + "@sha256:" + sha256_hex(held.first) == wanted;
-  });
-  if (found == registry.end()) {
+  const auto* held = held_by_registry(wanted);
+  if (held == nullptr) {
     throw Error(ErrorKind::not_found, "pull " + wanted + ": manifest for " + wanted + " not found: manifest unknown");
   }
   on_log("Pulling from " + wanted);
-  if (find_image(wanted) == nullptr) {
-    const bool by_digest = found->first != wanted;
-    add_image(wanted, found->second);
-    const auto repository = found->first.substr(0, found->first.rfind(':'));
-    images_.back().digests = {repository + "@sha256:" + sha256_hex(found->first)};
+  const bool by_digest = held->first != wanted;
+  const auto* there = find_image(wanted);
+  const bool has_moved = there != nullptr && !there->digests.empty() && there->digests.front() != pinned(*held);
+  if (there == nullptr || has_moved) {
+    add_image(wanted, held->second);
+    images_.back().digests = {pinned(*held)};
     if (by_digest) images_.back().tags.clear();
   }
   const auto image = *find_image(wanted);
   call.done();
   co_return image;
+}
+
+Task<std::string> FakeEngine::remote_digest(std::string reference) {
+  const std::string wanted = with_tag(reference);
+  Call call(*this, "remote_digest", wanted);
+  const auto* held = held_by_registry(wanted);
+  if (held == nullptr) {
+    throw Error(ErrorKind::not_found, "pull " + wanted + ": manifest for " + wanted + " not found: manifest unknown");
+  }
+  const auto image = pinned(*held);
+  call.done();
+  co_return image.substr(image.find('@') + 1);
 }
 
 Task<std::optional<ports::Image>> FakeEngine::inspect_image(std::string reference) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "agent/base/error.hpp"
 #include "agent/ports/source_mirror.hpp"
@@ -27,6 +28,24 @@ class FakeSource final : public ports::SourceMirror {
     if (fail_fetch) throw *fail_fetch;
     on_progress("fetched");
     co_return;
+  }
+
+  std::map<std::string, Error> fail_tip;        // by address
+  std::map<std::string, std::string> messages;  // of commits; others say nothing
+  std::vector<std::string> tips_asked;          // url + " " + branch, in order
+
+  Task<std::string> tip(domain::GitSource source, std::string branch) override {
+    if (on_point) on_point("source.tip");
+    tips_asked.push_back(source.url + " " + branch);
+    if (const auto failure = fail_tip.find(source.url); failure != fail_tip.end()) throw failure->second;
+    const auto found = refs.find(source.url + " " + branch);
+    if (found == refs.end()) throw Error(ErrorKind::not_found, source.url + " has no branch \"" + branch + "\"");
+    co_return found->second;
+  }
+
+  Task<std::string> message(domain::GitSource, std::string commit) override {
+    const auto found = messages.find(commit);
+    co_return found == messages.end() ? "" : found->second;
   }
 
   Task<std::string> resolve(domain::GitSource source, std::string ref) override {

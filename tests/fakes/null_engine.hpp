@@ -41,6 +41,7 @@ class NullEngine : public ports::ContainerEngine {
   Task<void> disconnect(std::string, std::string) override { unexpected("disconnect"); }
   Task<std::string> build(ports::BuildRequest, ports::OnLog) override { unexpected("build"); }
   Task<ports::Image> pull(std::string, ports::OnLog) override { unexpected("pull"); }
+  Task<std::string> remote_digest(std::string) override { unexpected("remote_digest"); }
   Task<std::optional<ports::Image>> inspect_image(std::string) override { unexpected("inspect_image"); }
   Task<std::vector<ports::Image>> images(ports::Labels) override { unexpected("images"); }
   Task<bool> remove_image(std::string) override { unexpected("remove_image"); }

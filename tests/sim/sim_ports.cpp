@@ -34,6 +34,20 @@ Task<void> SimSource::fetch(domain::GitSource source, std::function<void(std::st
   boundary_.leave(Port::source, "fetch", source.url);
 }
 
+Task<std::string> SimSource::tip(domain::GitSource source, std::string branch) {
+  co_await boundary_.enter(Port::source, "tip", source.url);
+  auto commit = co_await source_.tip(source, std::move(branch));
+  boundary_.leave(Port::source, "tip", source.url);
+  co_return commit;
+}
+
+Task<std::string> SimSource::message(domain::GitSource source, std::string commit) {
+  co_await boundary_.enter(Port::source, "message", commit);
+  auto text = co_await source_.message(source, commit);
+  boundary_.leave(Port::source, "message", commit);
+  co_return text;
+}
+
 Task<std::string> SimSource::resolve(domain::GitSource source, std::string ref) {
   co_await boundary_.enter(Port::source, "resolve", ref);
   auto commit = co_await source_.resolve(source, ref);

@@ -93,6 +93,9 @@ class SimEngine final : public ports::ContainerEngine {
   Task<ports::Image> pull(std::string reference, ports::OnLog on_log) override {
     return pass("pull", reference, pulled(reference, std::move(on_log)));
   }
+  Task<std::string> remote_digest(std::string reference) override {
+    return pass("remote_digest", reference, engine_.remote_digest(reference));
+  }
   Task<std::optional<ports::Image>> inspect_image(std::string reference) override {
     return pass("inspect_image", reference, engine_.inspect_image(reference));
   }
@@ -168,6 +171,8 @@ class SimSource final : public ports::SourceMirror {
  public:
   SimSource(Stage& stage, Boundary& boundary) : source_(stage.world.source), boundary_(boundary) {}
   Task<void> fetch(domain::GitSource source, std::function<void(std::string_view)> on_progress) override;
+  Task<std::string> tip(domain::GitSource source, std::string branch) override;
+  Task<std::string> message(domain::GitSource source, std::string commit) override;
   Task<std::string> resolve(domain::GitSource source, std::string ref) override;
   Task<std::unique_ptr<ports::SourceTree>> tree(domain::GitSource source, std::string commit) override;
 

@@ -64,7 +64,7 @@ TEST_CASE("a child that dies says what it said") {
 }
 
 TEST_CASE("a job and its answers are what the other end reads") {
-  const FetchJob job{"git@h:a", "/m \"x\"", "/k", "/h", "to\nken"};
+  const FetchJob job{"git@h:a", "/m \"x\"", "/k", "/h", "to\nken", "main"};
   const std::string line = to_line(job);
   CHECK(std::count(line.begin(), line.end(), '\n') == 1);
   const FetchJob read = job_from_line(line);
@@ -73,6 +73,7 @@ TEST_CASE("a job and its answers are what the other end reads") {
   CHECK(read.ssh_key == job.ssh_key);
   CHECK(read.ssh_known_hosts == job.ssh_known_hosts);
   CHECK(read.token == job.token);
+  CHECK(read.tip_of == job.tip_of);
 
   const Error error(ErrorKind::disk_full, "not UTF-8: \xff");
   const FetchLine failed = fetch_line_from(to_line(FetchFailed{error, true}));
@@ -81,7 +82,7 @@ TEST_CASE("a job and its answers are what the other end reads") {
   CHECK(std::get<FetchFailed>(failed).error.message() == "not UTF-8: \xef\xbf\xbd");
   CHECK(std::get<FetchFailed>(failed).mirror_damaged);
   CHECK(std::get<FetchProgress>(fetch_line_from(to_line(FetchProgress{"half"}))).text == "half");
-  CHECK(std::holds_alternative<FetchDone>(fetch_line_from(to_line(FetchDone{}))));
+  CHECK(std::get<FetchDone>(fetch_line_from(to_line(FetchDone{"3f2a1c9"}))).tip == "3f2a1c9");
 }
 
 TEST_CASE("a person who runs git-fetch is told that it is not for them, and no input is repeated") {
@@ -127,7 +128,7 @@ TEST_CASE("the child dies with the process that started it") {
   const TempDir folder;
   asio::io_context context;
   SilentServer server(context.get_executor());
-  std::ofstream(folder / "job") << to_line(FetchJob{server.url(), (folder / "mirror").string(), "", "", ""});
+  std::ofstream(folder / "job") << to_line(FetchJob{server.url(), (folder / "mirror").string(), "", "", "", ""});
   // A session of its own keeps it out of the group that run_process kills.
   ProcessOptions parent;
   parent.argv = {"sh", "-c", "echo $$; setsid \"$0\" git-fetch < \"$1\" > /dev/null & wait", git_fetch_helper,

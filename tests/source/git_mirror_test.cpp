@@ -318,7 +318,7 @@ TEST_CASE("the secrets of a fetch are not in the child's arguments or environmen
   const std::string program = make_program(
       folder / "spy",
       "#!/bin/sh\ntr '\\0' ' ' < /proc/$$/cmdline > \"${0%/*}/arguments\"\nenv | grep -v '^DEPLOY_TEST_TOKEN=' > "
-      "\"${0%/*}/environment\"\ncat > \"${0%/*}/input\"\necho '{\"done\":true}'\n");
+      "\"${0%/*}/environment\"\ncat > \"${0%/*}/input\"\necho '{\"done\":\"\"}'\n");
   MirrorUnderTest mirror(folder / "state", 20s, program);
   domain::GitSource source;
   source.url = "https://git.example/a";
@@ -334,7 +334,7 @@ TEST_CASE("two fetches of one repository go one after the other") {
   const TempDir folder;
   const std::string program = make_program(
       folder / "exclusive",
-      "#!/bin/sh\nmkdir \"${0%/*}/held\" || exit 1\nsleep 0.1\nrmdir \"${0%/*}/held\"\necho '{\"done\":true}'\n");
+      "#!/bin/sh\nmkdir \"${0%/*}/held\" || exit 1\nsleep 0.1\nrmdir \"${0%/*}/held\"\necho '{\"done\":\"\"}'\n");
   MirrorUnderTest mirror(folder / "state", 20s, program);
   domain::GitSource source;
   source.url = "file:///srv/a";

@@ -70,6 +70,10 @@ std::vector<std::string> MirrorUnderTest::fetch(domain::GitSource source) {
   return lines;
 }
 
+std::string MirrorUnderTest::tip(domain::GitSource source, std::string branch) {
+  return run(mirror_.tip(std::move(source), std::move(branch)));
+}
+
 std::string MirrorUnderTest::resolve(domain::GitSource source, std::string ref) {
   return run(mirror_.resolve(std::move(source), std::move(ref)));
 }

@@ -46,6 +46,7 @@ class MirrorUnderTest {
 
   /// Returns the progress lines.
   std::vector<std::string> fetch(domain::GitSource source);
+  std::string tip(domain::GitSource source, std::string branch);
   std::string resolve(domain::GitSource source, std::string ref);
   std::unique_ptr<ports::SourceTree> tree(domain::GitSource source, std::string commit);
 
