@@ -39,6 +39,9 @@ struct Connector {
 Connector unix_connector(std::string path);
 /// `host` is an address or a name to look up.
 Connector tcp_connector(std::string host, std::uint16_t port);
+/// The same with TLS 1.2 or later around it. The other side's certificate must be for `host` and vouched for by an
+/// authority of the system's (SSL_CERT_FILE and SSL_CERT_DIR name others, as ever); else open throws Error(failed).
+Connector tls_connector(std::string host, std::uint16_t port);
 
 /// Hears of each part of a decoded body as it arrives; parts are never empty. What it throws ends the call.
 using OnPart = std::function<void(std::string_view part)>;

@@ -93,6 +93,7 @@ Task<void> HttpsServer::serve(tcp::socket socket) {
 }
 
 Task<std::string> HttpsServer::answer(std::string head, std::string body) {
+  if (options_.answer) co_return options_.answer(head);
   if (!options_.canned.empty()) co_return options_.canned;
   if (!options_.token.empty() &&
       field(head, "Authorization:") != "Basic " + base64("x-access-token:" + options_.token)) {

@@ -7,6 +7,7 @@
 #include <boost/asio/ssl/context.hpp>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <thread>
 
@@ -15,9 +16,10 @@
 namespace deploy::tests {
 
 struct HttpsServerOptions {
-  std::filesystem::path repositories;  // served below /
-  std::string token;                   // asked for where it is not empty
-  std::string canned;                  // a whole answer, headers included, in place of all that
+  std::filesystem::path repositories;                          // served below /
+  std::string token;                                           // asked for where it is not empty
+  std::string canned;                                          // a whole answer, headers included, in place of all that
+  std::function<std::string(const std::string& head)> answer;  // the same, made of the request; on the server's thread
 };
 
 class HttpsServer {

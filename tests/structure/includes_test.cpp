@@ -21,7 +21,7 @@ const std::map<std::string, std::set<std::string>> allowed{
     {"strategies", {"base", "domain"}},
     {"webhook", {"base", "domain", "http"}},
     {"engine", {"base", "domain", "ports", "http"}},
-    {"source", {"base", "domain", "ports"}},
+    {"source", {"base", "domain", "ports", "http"}},  // http: GitHub's API
     {"proxy", {"base", "domain", "ports", "http"}},
     {"health", {"base", "domain", "ports", "http"}},
     {"rollout", {"base", "domain", "ports", "store", "strategies"}},
