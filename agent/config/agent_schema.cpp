@@ -1,8 +1,11 @@
 // agent.yaml.
+#include <algorithm>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/network_v4.hpp>
 #include <boost/system/error_code.hpp>
+#include <cctype>
 #include <charconv>
+#include <string_view>
 #include <utility>
 
 #include "agent/config/checks.hpp"
@@ -16,6 +19,8 @@ using std::chrono::milliseconds;
 namespace ip = boost::asio::ip;
 
 constexpr milliseconds hour = std::chrono::hours(1);
+constexpr milliseconds day = std::chrono::hours(24);
+constexpr milliseconds poll_least = std::chrono::seconds(1);
 
 void read_docker_name(Fields& fields, const std::string& key, std::string& out) {
   auto value = fields.find(key);
@@ -130,6 +135,46 @@ std::optional<WebhookSettings> read_webhook(const Value& value) {
   return webhook;
 }
 
+void read_poll(const Value& value, milliseconds& poll) {
+  const auto every = value.duration(milliseconds(0), day);
+  if (!every) return;
+  if (*every > milliseconds(0) && *every < poll_least) {
+    value.error("must be at least 1s, or 0 for never", "GitHub answers a token 5,000 times an hour");
+    return;
+  }
+  poll = *every;
+}
+
+/// "https://host[:port][/path]"
+void read_github_api(const Value& value, std::string& api) {
+  auto text = value.filled_text();
+  if (!text || !check_printable(value, *text)) return;
+  constexpr std::string_view scheme = "https://";
+  const auto plain = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+           std::string_view("-._~:/").find(c) != std::string_view::npos;
+  };
+  const auto host = std::string_view(*text).substr(std::min(scheme.size(), text->size()));
+  if (!text->starts_with(scheme) || host.empty() || host.front() == '/' ||
+      !std::all_of(host.begin(), host.end(), plain)) {
+    value.error("must be an https:// address without user, query and blanks",
+                "https://api.github.com, or https://HOST/api/v3 of a GitHub Enterprise Server");
+    return;
+  }
+  api = std::move(*text);
+}
+
+GithubSettings read_github(const Value& value) {
+  Fields fields(value);
+  GithubSettings github;
+  if (auto api = fields.find("api")) read_github_api(*api, github.api);
+  if (auto token = fields.require("token", "e.g. token: { env: GITHUB_TOKEN }")) {
+    if (auto source = read_secret(*token)) github.token = std::move(*source);
+  }
+  fields.finish();
+  return github;
+}
+
 NginxSettings read_nginx(const Value& value) {
   Fields fields(value);
   NginxSettings nginx;
@@ -211,6 +256,8 @@ std::optional<AgentConfig> parse_agent(const std::string& file, const std::strin
                                   "`routing.network` is one of deployctl's own: give it another name");
   }
   if (auto webhook = fields.find("webhook")) agent.webhook = read_webhook(*webhook);
+  if (auto poll = fields.find("poll")) read_poll(*poll, agent.poll);
+  if (auto github = fields.find("github")) agent.github = read_github(*github);
   if (auto proxy = fields.find("proxy")) {
     Fields proxy_fields(*proxy);
     if (auto nginx = proxy_fields.require("nginx",

@@ -23,6 +23,9 @@ std::vector<std::string> missing_here(const Configuration& configuration) {
       if (secret.env.empty()) note([&secret] { load_secret(secret); });
     }
   }
+  if (const auto& github = configuration.agent.github; github && github->token.env.empty()) {
+    note([&github] { load_token(github->token); });
+  }
   for (const auto& service : configuration.services) {
     note([&service] { resolve(service); });
     if (!service.source.git) continue;

@@ -73,6 +73,13 @@ struct MemorySettings {
   bool operator==(const MemorySettings&) const = default;
 };
 
+/// GitHub's API, for what polling asks of it.
+struct GithubSettings {
+  std::string api = "https://api.github.com";
+  SecretSource token;
+  bool operator==(const GithubSettings&) const = default;
+};
+
 /// Every path is absolute or relative to the current folder as agent.yaml's own path was.
 struct AgentConfig {
   std::filesystem::path state = "/var/lib/deployctl";
@@ -82,6 +89,8 @@ struct AgentConfig {
   std::string network;
   RoutingSettings routing;
   std::optional<WebhookSettings> webhook;
+  std::chrono::milliseconds poll{300000};  // between two looks for what no webhook told of; 0: never
+  std::optional<GithubSettings> github;
   std::optional<NginxSettings> nginx;  // nullopt: there is no proxy, and services are found by name
   ReleaseSettings release;
   Limits limits;

@@ -1,5 +1,6 @@
 #include "agent/config/variables.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <fstream>
@@ -75,13 +76,14 @@ class Resolver {
   std::string problems_;
 };
 
-std::string read_secret_file(const std::filesystem::path& file) {
+/// `key` of agent.yaml names the file, `what` says what is in it.
+std::string read_secret_file(const std::filesystem::path& file, const std::string& what, const std::string& key) {
   std::ifstream in(file, std::ios::binary);
   if (!in) {
     auto kind = errno == ENOENT ? ErrorKind::not_found : ErrorKind::failed;
-    throw Error(kind, "the secret file " + file.string() +
-                          " cannot be read: " + std::generic_category().message(errno) +
-                          ": check the path under `webhook.secrets` and the file's permissions");
+    throw Error(kind, "the " + what + " file " + file.string() +
+                          " cannot be read: " + std::generic_category().message(errno) + ": check the path under `" +
+                          key + "` and the file's permissions");
   }
   std::string text(secret_bytes_max + 1, '\0');
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
@@ -89,6 +91,33 @@ std::string read_secret_file(const std::filesystem::path& file) {
   if (text.ends_with('\n')) text.pop_back();
   if (text.ends_with('\r')) text.pop_back();
   return text;
+}
+
+/// The bytes, and what they are called in messages.
+struct Loaded {
+  std::string bytes;
+  std::string name;
+};
+
+Loaded load(const SecretSource& source, const std::string& what, const std::string& file_word, const std::string& key) {
+  Loaded loaded;
+  if (source.env.empty()) {
+    loaded.name = "the " + what + " in " + source.file.string();
+    loaded.bytes = read_secret_file(source.file, file_word, key);
+  } else {
+    loaded.name = "the " + what + " in the environment variable " + source.env;
+    const char* value = std::getenv(source.env.c_str());
+    if (!value) {
+      throw Error(ErrorKind::not_found,
+                  loaded.name + " is not there: set it for the agent, e.g. with EnvironmentFile= in its systemd unit");
+    }
+    loaded.bytes = value;
+  }
+  if (loaded.bytes.size() > secret_bytes_max) {
+    throw Error(ErrorKind::invalid,
+                loaded.name + " has more than " + std::to_string(secret_bytes_max) + " bytes: is it another file?");
+  }
+  return loaded;
 }
 
 }  // namespace
@@ -121,24 +150,7 @@ ResolvedSettings resolve(const domain::Service& service) {
 }
 
 std::string load_secret(const SecretSource& source) {
-  std::string secret;
-  std::string name;
-  if (source.env.empty()) {
-    name = "the webhook secret in " + source.file.string();
-    secret = read_secret_file(source.file);
-  } else {
-    name = "the webhook secret in the environment variable " + source.env;
-    const char* value = std::getenv(source.env.c_str());
-    if (!value) {
-      throw Error(ErrorKind::not_found,
-                  name + " is not there: set it for the agent, e.g. with EnvironmentFile= in its systemd unit");
-    }
-    secret = value;
-  }
-  if (secret.size() > secret_bytes_max) {
-    throw Error(ErrorKind::invalid,
-                name + " has more than " + std::to_string(secret_bytes_max) + " bytes: is it another file?");
-  }
+  auto [secret, name] = load(source, "webhook secret", "secret", "webhook.secrets");
   if (secret.size() < secret_bytes_min) {
     throw Error(ErrorKind::invalid,
                 name + " has " + std::to_string(secret.size()) + " bytes, and at least " +
@@ -146,6 +158,16 @@ std::string load_secret(const SecretSource& source) {
                     " are needed: make one with `openssl rand -hex 32` and enter it at GitHub, too");
   }
   return secret;
+}
+
+std::string load_token(const SecretSource& source) {
+  auto [token, name] = load(source, "token for GitHub", "token", "github.token");
+  const bool plain = std::all_of(token.begin(), token.end(), [](char c) { return c > ' ' && c < 0x7f; });
+  if (token.empty() || !plain) {
+    throw Error(ErrorKind::invalid, name + (token.empty() ? " is empty" : " holds a blank or a line break") +
+                                        ": write the token alone, as GitHub showed it");
+  }
+  return token;
 }
 
 }  // namespace deploy::config

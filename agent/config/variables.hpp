@@ -25,7 +25,10 @@ struct SecretSource {
   bool operator==(const SecretSource&) const = default;
 };
 
-/// The secret's bytes. Throws Error: not_found, failed (file not readable), invalid (fewer than 32 bytes).
+/// The webhook secret's bytes. Throws Error: not_found, failed (file not readable), invalid (fewer than 32 bytes).
 std::string load_secret(const SecretSource& source);
+
+/// The token for GitHub's API. Throws Error: not_found, failed (file not readable), invalid (empty, or not one line).
+std::string load_token(const SecretSource& source);
 
 }  // namespace deploy::config

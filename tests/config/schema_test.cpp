@@ -10,6 +10,7 @@
 using namespace deploy;
 using namespace std::chrono_literals;
 using deploy::tests::agent_errors;
+using deploy::tests::read_agent;
 using deploy::tests::read_service;
 using deploy::tests::service_errors;
 
@@ -21,14 +22,6 @@ std::string data(const std::string& name) {
   std::stringstream text;
   text << in.rdbuf();
   return text.str();
-}
-
-config::AgentConfig read_agent(const std::string& text, const std::string& file = "agent.yaml") {
-  config::Diagnostics diagnostics;
-  config::Place place;
-  auto result = config::parse_agent(file, text, diagnostics, place);
-  REQUIRE(diagnostics.render() == "");
-  return result.value();
 }
 
 }  // namespace
@@ -175,6 +168,10 @@ TEST_CASE("every key of agent.yaml arrives in its field, relative paths beside t
   wanted.nginx = {"my_nginx", "/srv/nginx/upstreams", 9999, 8, ""};
   wanted.release = {0ms, 2min};
   wanted.limits = {2, 3, 30s};
+  wanted.poll = 90s;
+  wanted.github.emplace();
+  wanted.github->api = "https://github.example.com:8443/api/v3";
+  wanted.github->token.file = "/etc/deployctl/github-token";
   wanted.disk.keep_free_bytes = 512 << 20;
   wanted.memory = {128 << 20, false};
   wanted.release.atomic = true;
@@ -195,6 +192,8 @@ TEST_CASE("the least agent.yaml gets the defaults") {
   CHECK(agent.socket.path == "/run/deployctl/deployd.sock");
   CHECK(agent.release.settle == 5s);
   CHECK_FALSE(agent.webhook.has_value());
+  CHECK(agent.poll == 5min);
+  CHECK_FALSE(agent.github.has_value());
 }
 
 TEST_CASE("Nginx runs in a container or on this host") {

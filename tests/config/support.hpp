@@ -67,6 +67,15 @@ inline std::string agent_errors(const std::string& text) {
   return diagnostics.render();
 }
 
+/// What an agent.yaml that has no mistake says.
+inline config::AgentConfig read_agent(const std::string& text, const std::string& file = "agent.yaml") {
+  config::Diagnostics diagnostics;
+  config::Place place;
+  auto result = config::parse_agent(file, text, diagnostics, place);
+  if (diagnostics.size() > 0) throw std::logic_error(diagnostics.render());
+  return result.value();
+}
+
 /// The least that makes a service, without line breaks of its own so that a test's text begins at line 2.
 inline const std::string least_service = "{ service: web, on: manual, source: { image: web } }\n";
 

@@ -272,3 +272,24 @@ TEST_CASE("webhook secrets come from the environment or a file without its line 
                             }).message()) ==
         "the webhook secret in DIR/large has more than 4096 bytes: is it another file?");
 }
+
+TEST_CASE("GitHub's token is one line of the environment or of a file, as long as GitHub makes it") {
+  TemporaryFolder folder;
+  const auto refused = [&](const config::SecretSource& source) {
+    return folder.without_path(error_of([&] { config::load_token(source); }).message());
+  };
+  CHECK(config::load_token({"", folder.write("token", "ghp_short\n")}) == "ghp_short");
+  ::setenv("DEPLOY_TEST_TOKEN", "ghp_environment", 1);
+  CHECK(config::load_token({"DEPLOY_TEST_TOKEN", {}}) == "ghp_environment");
+  ::unsetenv("DEPLOY_TEST_TOKEN");
+  CHECK(refused({"DEPLOY_TEST_TOKEN", {}}) ==
+        "the token for GitHub in the environment variable DEPLOY_TEST_TOKEN is not there: set it for the agent, e.g. "
+        "with EnvironmentFile= in its systemd unit");
+  CHECK(refused({"", folder.path() / "no"}) ==
+        "the token file DIR/no cannot be read: No such file or directory: check the path under `github.token` and the "
+        "file's permissions");
+  CHECK(refused({"", folder.write("empty", "\n")}) ==
+        "the token for GitHub in DIR/empty is empty: write the token alone, as GitHub showed it");
+  CHECK(refused({"", folder.write("lines", "ghp_one\nX-Other: two\n")}) ==
+        "the token for GitHub in DIR/lines holds a blank or a line break: write the token alone, as GitHub showed it");
+}
