@@ -10,6 +10,7 @@
 #include "agent/base/text.hpp"
 #include "agent/config/files_read.hpp"
 #include "agent/config/variables.hpp"
+#include "agent/daemon/folders.hpp"
 #include "agent/daemon/identity.hpp"
 #include "agent/daemon/site_setup.hpp"
 #include "agent/daemon/system_clock.hpp"
@@ -20,8 +21,10 @@
 #include "agent/proxy/nginx.hpp"
 #include "agent/rollout/adoption.hpp"
 #include "agent/rollout/dispatcher.hpp"
+#include "agent/rollout/poller.hpp"
 #include "agent/rollout/reconciler.hpp"
 #include "agent/source/git_mirror.hpp"
+#include "agent/source/github_api.hpp"
 #include "agent/source/host_process_runner.hpp"
 #include "agent/store/delivery_inbox.hpp"
 #include "webhook/receiver.hpp"
@@ -52,33 +55,17 @@ rollout::Settle settle_of(const config::ReleaseSettings& release) {
   return {release.settle, release.settle_max, release.atomic};
 }
 
-/// `key` of agent.yaml is where the folder was named.
-void make_folder(const std::filesystem::path& folder, const std::string& key) {
-  std::error_code failure;
-  std::filesystem::create_directories(folder, failure);
-  if (!failure) return;
-  throw Error(ErrorKind::failed, "cannot create the folder " + folder.string() + ": " + failure.message() +
-                                     "; run deployd as root, or set `" + key + "` in agent.yaml to another path");
-}
-
-/// Nobody else may read what is in the state folder.
-std::filesystem::path made_private(const std::filesystem::path& folder) {
-  make_folder(folder, "state");
-  std::error_code failure;
-  std::filesystem::permissions(folder, std::filesystem::perms::owner_all, failure);
-  if (!failure) return folder;
-  throw Error(ErrorKind::failed, "cannot make the state folder " + folder.string() +
-                                     " private to deployd (mode 0700): " + failure.message() +
-                                     "; give it to the user that deployd runs as, on a file system "
-                                     "that can be written, or set `state` in agent.yaml to another path");
-}
-
 void listen_for_commands(http::Server& server, const config::SocketSettings& settings) {
   http::UnixSocketSpec socket;
   socket.path = settings.path.string();
   socket.group = settings.group;
   make_folder(settings.path.parent_path(), "socket.path");
   server.listen_unix(socket);
+}
+
+std::unique_ptr<ports::GitHub> github_of(const std::optional<config::GithubSettings>& settings) {
+  if (!settings) return nullptr;
+  return std::make_unique<source::GithubApi>(settings->api, config::load_token(settings->token));
 }
 
 /// Nginx's workers, which pass webhooks on, run as another user; what they pass is signed.
@@ -170,6 +157,7 @@ struct App::Parts {
         releases(journal, database, *services, settle_of(configuration.agent.release)),
         engine(configuration.agent.engine, pool),
         mirror({state / "git", program, source::GitMirrorOptions{}.fetch_deadline}, processes, pool),
+        github(github_of(configuration.agent.github)),
         prober(engine, clock),
         sink(inbox, clock, [this] { wake(); }),
         queries(journal, *services),
@@ -204,7 +192,12 @@ struct App::Parts {
           sweep(parts.engine, traffic, parts.clock, parts.journal, addresses.site.instance),
           reconciler(parts.executor, parts.engine, parts.prober, parts.clock, parts.journal, traffic, sweep,
                      addresses.site.instance, parts.nginx_container(),
-                     [](const std::string& message) { spdlog::warn("{}", message); }) {}
+                     [](const std::string& message) { spdlog::warn("{}", message); }),
+          poller(
+              {parts.engine, parts.mirror, parts.github.get()}, parts.clock, parts.journal, parts.database,
+              *parts.services, parts.configuration.agent.poll, [this] { dispatcher.wake(); },
+              [](const std::string& message) { spdlog::info("{}", message); },
+              [](const std::string& message) { spdlog::warn("{}", message); }) {}
 
     std::unique_ptr<proxy::NginxPlace> nginx;  // none where there is no proxy
     std::unique_ptr<ports::UpstreamProxy> proxy;
@@ -217,6 +210,7 @@ struct App::Parts {
     rollout::Adoption adoption;
     rollout::Sweep sweep;
     rollout::Reconciler reconciler;
+    rollout::Poller poller;
   };
 
   asio::any_io_executor executor;
@@ -237,6 +231,7 @@ struct App::Parts {
   engine::DockerClient engine;
   source::HostProcessRunner processes;
   source::GitMirror mirror;
+  std::unique_ptr<ports::GitHub> github;  // null: there is no token to ask it with
   health::Prober prober;
   StoringSink sink;
   api::Queries queries;
@@ -329,6 +324,8 @@ std::vector<std::string> App::Parts::notes() const {
   if (work && waiting_for.empty()) {
     const auto& problems = work->reconciler.problems();
     all.insert(all.end(), problems.begin(), problems.end());
+    const auto missed = work->poller.notes();
+    all.insert(all.end(), missed.begin(), missed.end());
   }
   std::string changed_files;
   for (const auto& changed_file : files.changed())
@@ -351,6 +348,7 @@ Task<void> App::Parts::work_forever() {
     spdlog::error("{}: {}", name, message_of(cause));
   });
   beside.spawn("keeping what is live in order", work->reconciler.run());
+  if (configuration.agent.poll > milliseconds::zero()) beside.spawn("polling", work->poller.run());
   std::exception_ptr stopped;
   try {
     co_await work->dispatcher.run();

@@ -31,6 +31,20 @@ std::vector<Job> JobQueue::waiting() {
       });
 }
 
+std::int64_t JobQueue::last_id() {
+  return database_
+      .query("SELECT COALESCE(max(id), 0) FROM jobs",
+             [](SQLite::Statement& row) { return row.getColumn(0).getInt64(); })
+      .front();
+}
+
+bool JobQueue::came_after(std::int64_t id, const std::string& service) {
+  const auto found = database_.query(
+      "SELECT 1 FROM jobs WHERE id > ?1 AND service = ?2 LIMIT 1", [](SQLite::Statement&) { return true; }, id,
+      service);
+  return !found.empty();
+}
+
 void JobQueue::set_release(std::int64_t job, domain::ReleaseId release) {
   database_.execute("UPDATE jobs SET release_id = ?2 WHERE id = ?1", job, release);
 }

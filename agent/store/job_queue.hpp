@@ -33,6 +33,10 @@ class JobQueue {
   std::int64_t add(const Job& job, domain::Time now);
   /// Jobs without a release, oldest first.
   std::vector<Job> waiting();
+  /// The newest job's id, whatever became of it; 0: there was none.
+  std::int64_t last_id();
+  /// Whether a job of the service came after that one.
+  bool came_after(std::int64_t id, const std::string& service);
   void set_release(std::int64_t job, domain::ReleaseId release);
   /// The job becomes no rollout; `outcome` says why.
   void set_outcome(std::int64_t job, const std::string& outcome);

@@ -167,6 +167,26 @@ std::vector<domain::Rollout> RolloutStore::history(const std::string& service, i
                          service, limit);
 }
 
+bool RolloutStore::was_tried(const std::string& service, const std::string& commit) {
+  // A history of any length is looked at for a moment only, by rollouts_by_service.
+  const auto found = database_.query(
+      "SELECT 1 FROM (SELECT commit_id FROM rollouts WHERE service = ?1 ORDER BY id DESC LIMIT 1000) "
+      "WHERE commit_id = ?2 LIMIT 1",
+      [](SQLite::Statement&) { return true; }, service, commit);
+  return !found.empty();
+}
+
+bool RolloutStore::was_tried_digest(const std::string& service, const std::string& digest) {
+  // Asked for by its digest, or pulled by its tag and pinned then.
+  const auto found = database_.query(
+      "SELECT 1 FROM (SELECT image, revision FROM rollouts WHERE service = ?1 ORDER BY id DESC LIMIT 1000) tried "
+      "LEFT JOIN revisions ON revisions.id = tried.revision "
+      "WHERE substr(tried.image, -length(?2) - 1) = '@' || ?2 OR substr(revisions.image, -length(?2) - 1) = '@' || ?2 "
+      "LIMIT 1",
+      [](SQLite::Statement&) { return true; }, service, digest);
+  return !found.empty();
+}
+
 std::optional<domain::Rollout> RolloutStore::last_ended(const std::string& service) {
   const auto found =
       database_.query(std::string(rollout_columns) +

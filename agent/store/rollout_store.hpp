@@ -36,6 +36,11 @@ class RolloutStore {
   /// Newest first; of one service where it is not empty.
   std::vector<domain::Rollout> history(const std::string& service, int limit);
 
+  /// Whether one of the service's newest 1,000 rollouts, whatever became of it, was of this commit.
+  bool was_tried(const std::string& service, const std::string& commit);
+  /// The same of an image with this digest ("sha256:…"), by whatever name.
+  bool was_tried_digest(const std::string& service, const std::string& digest);
+
   /// The newest of the service that is neither queued nor under way.
   std::optional<domain::Rollout> last_ended(const std::string& service);
 

@@ -9,6 +9,7 @@
 
 #include "agent/rollout/adoption.hpp"
 #include "agent/rollout/dispatcher.hpp"
+#include "agent/rollout/poller.hpp"
 #include "agent/rollout/reconciler.hpp"
 #include "agent/store/delivery_inbox.hpp"
 #include "tests/fakes/fake_clock.hpp"
@@ -62,6 +63,7 @@ struct World {
   rollout::MemoryRule memory;
   int workers_leaving = 32;
   bool atomic = false;
+  std::chrono::milliseconds poll{0};  // between two looks for what no webhook told of; 0: never
 };
 
 /// The one container that requests of the service reach, by name. Throws where it is not one.
@@ -137,7 +139,10 @@ struct Agent {
         adoption(*through.engine, *through.prober, journal, traffic, of.services, "instance-1", "deployctl"),
         sweep(*through.engine, traffic, of.clock, journal, "instance-1"),
         reconciler(context.get_executor(), *through.engine, *through.prober, of.clock, journal, traffic, sweep,
-                   "instance-1", "nginx", [this](const std::string& message) { said.push_back(message); }) {}
+                   "instance-1", "nginx", [this](const std::string& message) { said.push_back(message); }),
+        poller(
+            {*through.engine, *through.source, nullptr}, of.clock, journal, database, of.services, of.poll,
+            [this] { dispatcher.wake(); }, [](const std::string&) {}, [](const std::string&) {}) {}
 
   /// A push of each of these services, all stored at the same moment.
   void push(const std::vector<std::string>& names, char commit) {
@@ -220,6 +225,7 @@ struct Agent {
   rollout::Adoption adoption;
   rollout::Sweep sweep;
   rollout::Reconciler reconciler;
+  rollout::Poller poller;
   asio::cancellation_signal stop_signal;
   std::vector<std::string> complaints;
   std::vector<std::string> said;  // by the reconciler
@@ -235,6 +241,7 @@ struct Agent {
     try {
       co_await adopt();
       beside.spawn("reconciling", reconciler.run());
+      if (world.poll.count() > 0) beside.spawn("polling", poller.run());
       co_await dispatcher.run();
     } catch (...) {
       stopped = std::current_exception();

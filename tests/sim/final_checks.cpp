@@ -49,6 +49,7 @@ class Settled {
     check_ends_kept();
     for (const auto& service : stage_.world.services) {
       check_newest(service);
+      check_tip(service);
       check_routes(service);
       check_rollback_images(service);
     }
@@ -219,6 +220,23 @@ class Settled {
     const bool as_promised = state_lost_ ? std::any_of(live.begin(), live.end(), is_newest)
                                          : std::all_of(live.begin(), live.end(), is_newest);
     if (!as_promised) watch_.broken("what is live of " + service.name + " is not what was rolled out last");
+  }
+
+  /// An agent that polls has tried the tip of every branch, whoever told it of that.
+  void check_tip(const domain::Service& service) {
+    const auto& refs = stage_.world.source.refs;
+    const auto tip = service.source.git ? refs.find(service.source.git->url + " main") : refs.end();
+    const bool is_polled =
+        stage_.world.poll.count() > 0 && tip != refs.end() && !agent_.journal.rollouts.history(service.name, 1).empty();
+    if (!is_polled) return;
+    const auto& image = service.source.image;
+    const bool is_there =
+        image.empty() || stage_.world.engine.registry.contains("registry/" + service.name + ":" + tip->second);
+    const auto live = agent_.journal.targets.live(service.name);
+    const bool is_live = !live.empty() && live.front().revision &&
+                         agent_.journal.revisions.get(*live.front().revision).commit == tip->second;
+    if (is_there && !is_live && !agent_.journal.rollouts.was_tried(service.name, tip->second))
+      watch_.broken("the tip of " + service.name + " was never tried: " + tip->second.substr(0, 7));
   }
 
   static std::set<std::string> addresses(const std::vector<domain::Target>& targets) {

@@ -63,7 +63,7 @@ class Simulator {
  public:
   Simulator(std::uint64_t seed, bool keep_trace)
       : random_(seed, 1),
-        stage_(Random(seed, 2)),
+        stage_(Random(seed, 2), Random(seed, 6)),
         trace_(stage_.world.clock, keep_trace),
         boundary_(stage_.world.clock, trace_, Random(seed, 3), troubles_of(random_)),
         watch_(stage_, boundary_, trace_),
@@ -259,8 +259,13 @@ class Simulator {
                          [](const auto& rollout) { return rollout.phase == domain::Phase::needs_operator; });
     }
     if (!idle) idle_since_.reset();
-    if (idle && !idle_since_) idle_since_ = clock().elapsed();
-    return idle && clock().elapsed() >= *idle_since_ + quiet;
+    if (idle && !idle_since_) {
+      idle_since_ = clock().elapsed();
+      passes_before_ = agent.poller.passes();
+    }
+    // One pass may have begun before.
+    const bool looked = stage_.world.poll.count() == 0 || agent.poller.passes() >= passes_before_ + 2;
+    return idle && looked && clock().elapsed() >= *idle_since_ + quiet;
   }
 
   /// As SIGTERM does: it ends by itself, soon.
@@ -330,6 +335,7 @@ class Simulator {
   int bad_versions_ = 0;
   int bad_promoted_ = 0;
   std::optional<Duration> idle_since_;
+  int passes_before_ = 0;  // of the poller, when it became idle
 };
 
 }  // namespace

@@ -13,7 +13,7 @@ namespace {
 /// A stage with one routed container of ours, and a watch on it.
 struct Scene {
   Scene()
-      : stage(Random(1, 2)),
+      : stage(Random(1, 2), Random(1, 6)),
         trace(stage.world.clock, true),
         boundary(stage.world.clock, trace, Random(1, 3), Troubles{}),
         watch(stage, boundary, trace),

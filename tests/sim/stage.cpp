@@ -25,8 +25,12 @@ std::string commit_of_revision(const std::string& revision) {
 
 }  // namespace
 
-Stage::Stage(Random random) : random_(random) {
+Stage::Stage(Random random, Random polling) : random_(random) {
   add_services();
+  if (polling.chance(250)) {
+    world.poll = seconds(polling.between(10, 300));
+    for (auto& service : world.services) service.repo = "o/" + service.name;
+  }
   add_foreign_things();
   world.atomic = random_.chance(300);
   if (random_.chance(200)) world.workers_leaving = 0;

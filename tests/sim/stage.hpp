@@ -20,7 +20,8 @@ class Stage {
   using Duration = tests::FakeClock::Duration;
   using Record = tests::FakeEngine::Record;
 
-  explicit Stage(Random random);
+  /// `polling` decides whether this agent polls, so that the seeds of those that do not live as they did.
+  Stage(Random random, Random polling);
 
   tests::World world;
 

@@ -72,8 +72,10 @@ void Users::push(tests::Agent& agent) {
     names += " " + service.name + " " + delivery.changes.back().commit.substr(0, 7);
   }
   sent_.push_back(delivery);
-  trace_.add("---- push", delivery.body_sha256, names);
-  deliver(agent, delivery);
+  // Where the agent polls, it finds what it was never told of.
+  const bool lost = stage_.world.poll.count() > 0 && random_.chance(300);
+  trace_.add(lost ? "---- push that is not delivered" : "---- push", delivery.body_sha256, names);
+  if (!lost) deliver(agent, delivery);
 }
 
 void Users::redeliver(tests::Agent& agent) {

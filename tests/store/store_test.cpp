@@ -342,3 +342,51 @@ TEST_CASE("events come in order, from where the reader stopped, and wake readers
   REQUIRE(of_second.size() == 2);
   CHECK(of_second[1].text == "3");
 }
+
+TEST_CASE("what was tried of a service is known by its commit, and by its image's digest") {
+  const StateFolder folder;
+  store::Database database(folder.file());
+  store::RolloutStore rollouts(database);
+  store::RevisionStore revisions(database);
+  const auto release = rollouts.add_release(noon);
+  const std::string digest = "sha256:" + std::string(64, '1');
+  auto failed = rollout_of(release, "backend");
+  failed.commit = std::string(40, 'a');
+  failed.phase = domain::Phase::rolled_back;
+  rollouts.add(failed);
+  auto named = rollout_of(release, "llm");
+  named.image = "team/llm@" + digest;
+  rollouts.add(named);
+  domain::Revision revision;
+  revision.service = "worker";
+  revision.name = "worker-1111111-c0de42";
+  revision.image = "registry:5000/team/worker@" + digest;
+  auto pulled = rollout_of(release, "worker");
+  pulled.revision = revisions.add(revision);
+  rollouts.add(pulled);
+
+  CHECK(rollouts.was_tried("backend", failed.commit));
+  CHECK_FALSE(rollouts.was_tried("backend", std::string(40, 'b')));
+  CHECK_FALSE(rollouts.was_tried("llm", failed.commit));
+  CHECK(rollouts.was_tried_digest("llm", digest));
+  CHECK(rollouts.was_tried_digest("worker", digest));
+  CHECK_FALSE(rollouts.was_tried_digest("backend", digest));
+  CHECK_FALSE(rollouts.was_tried_digest("worker", "sha256:" + std::string(64, '2')));
+  // A name that ends like a digest is none.
+  CHECK_FALSE(rollouts.was_tried_digest("worker", std::string(64, '1')));
+}
+
+TEST_CASE("jobs that came after another are found, whatever became of them") {
+  const StateFolder folder;
+  store::Database database(folder.file());
+  store::JobQueue jobs(database);
+  CHECK(jobs.last_id() == 0);
+  store::Job job;
+  job.service = "backend";
+  const auto first = jobs.add(job, noon);
+  CHECK(jobs.last_id() == first);
+  CHECK_FALSE(jobs.came_after(first, "backend"));
+  jobs.set_outcome(jobs.add(job, noon), "overtaken");
+  CHECK(jobs.came_after(first, "backend"));
+  CHECK_FALSE(jobs.came_after(first, "llm"));
+}

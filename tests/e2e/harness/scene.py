@@ -22,7 +22,7 @@ WEBHOOK = "127.0.0.1:9010"
 
 
 class Scene:
-    def __init__(self, settle="1s", services=None, nginx=Nginx):
+    def __init__(self, settle="1s", services=None, nginx=Nginx, poll="0"):
         """`services` ({name: settings}) takes the place of the repository's own deploy.d/; they are apps of SERVICES."""
         HOST.mkdir()
         self.engine = Engine()
@@ -40,6 +40,7 @@ class Scene:
             "webhook": {"listen": WEBHOOK, "path": "/hooks/github", "secrets": [{"env": "GITHUB_WEBHOOK_SECRET"}]},
             "proxy": {"nginx": self.nginx.settings},
             "release": {"settle": settle},
+            "poll": poll,
             "limits": {"retry": "5s"},
         })
         if services is None:
