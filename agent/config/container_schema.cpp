@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "agent/config/interpolation.hpp"
+#include "agent/config/isolation_schema.hpp"
 #include "agent/config/scalars.hpp"
 
 namespace deploy::config {
@@ -23,15 +24,13 @@ struct ElsewhereKey {
 };
 
 /// Keys of Compose that a user may bring along, and where what they say belongs.
-constexpr std::array<ElsewhereKey, 9> elsewhere{{
+constexpr std::array<ElsewhereKey, 7> elsewhere{{
     {"expose", "set `proxy.port`"},
-    {"networks", "targets join agent.yaml's `network` and the routing network by themselves"},
     {"container_name", "deployctl names containers after service and revision, so that two can run at once"},
-    {"hostname", "deployctl names containers after service and revision, so that two can run at once"},
     {"image", "write it as `source.image`"},
     {"build", "write it as `source.git`"},
     {"depends_on", "write it at the top level of the file"},
-    {"healthcheck", "write it as `health`"},
+    {"deploy", "write its limits as mem_limit, cpus and pids_limit, its devices as `gpus`, and `replicas` at the top level"},
     {"env_file", "list the file under `vars` and name what the container needs in `environment`: NAME: ${NAME}"},
 }};
 
@@ -288,6 +287,7 @@ void read_container(const Value& value, domain::ContainerSettings& container) {
   fields.boolean("init", container.init);
   read_stop(fields, container);
   read_pre_stop(fields, container.pre_stop);
+  read_isolation(fields, container);
   for (const auto& [key, hint] : elsewhere) fields.refuse(std::string(key), "has no place here", std::string(hint));
   fields.finish();
 }

@@ -141,6 +141,9 @@ ResolvedSettings resolve(const domain::Service& service) {
   resolver.list("container.pre_stop", container.pre_stop);
   resolver.map("container.logging.options", container.log_options);
   resolver.map("container.labels", container.labels);
+  resolver.list("container.healthcheck.test", container.healthcheck.test);
+  resolver.map("container.sysctls", container.sysctls);
+  resolver.text("container.hostname", container.hostname);
   if (service.source.git) {
     result.build_args = service.source.git->args;
     resolver.map("source.git.args", result.build_args);

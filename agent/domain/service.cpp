@@ -47,10 +47,16 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(GitSource, url, ssh_key, ssh_kno
                                                 dockerfile, target, args)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(PublishedPort, address, host, container, protocol)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Device, host, container, permissions)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ContainerHealthcheck, test, interval, timeout, start_period, retries)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Ulimit, soft, hard)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(DeviceRequest, driver, count, ids, capabilities, options)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ContainerSettings, environment, command, entrypoint, user, working_dir,
                                                 volumes, extra_hosts, tmpfs, ports, devices, pre_stop, restart,
                                                 log_driver, log_options, labels, memory_bytes, cpus, init, stop_signal,
-                                                stop_grace_period)
+                                                stop_grace_period, healthcheck, networks, ulimits,
+                                                memory_reservation_bytes, shm_bytes, pids_limit, group_add, cap_add,
+                                                cap_drop, security_opt, sysctls, dns, dns_search, dns_options,
+                                                device_requests, privileged, read_only, hostname, pid, ipc, runtime)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HealthCheck, http, port, tcp_port, exec, log, expect_status,
                                                 expect_headers, expect_json, expect_body, start_after, interval,
                                                 timeout, warm_up_http, warm_up_body, warm_up_timeout, successes,

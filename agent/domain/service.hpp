@@ -59,6 +59,33 @@ struct Device {
   bool operator==(const Device&) const = default;
 };
 
+/// A HEALTHCHECK in place of the image's own, or parts of it: what is empty or 0 is as the image has it.
+struct ContainerHealthcheck {
+  std::vector<std::string> test;  // "CMD" and words, "CMD-SHELL" and a text, or "NONE"
+  std::chrono::milliseconds interval{0};
+  std::chrono::milliseconds timeout{0};
+  std::chrono::milliseconds start_period{0};
+  int retries = 0;
+  bool operator==(const ContainerHealthcheck&) const = default;
+};
+
+/// -1: no limit.
+struct Ulimit {
+  std::int64_t soft = 0;
+  std::int64_t hard = 0;
+  bool operator==(const Ulimit&) const = default;
+};
+
+/// Devices that a driver hands out, such as GPUs. Source: Engine API, DeviceRequest.
+struct DeviceRequest {
+  std::string driver;  // empty: the engine chooses by capabilities
+  int count = 0;       // -1: all; 0: those in `ids`
+  std::vector<std::string> ids;
+  std::vector<std::string> capabilities;
+  std::map<std::string, std::string> options;
+  bool operator==(const DeviceRequest&) const = default;
+};
+
 /// The part of Compose's vocabulary that a container is created with.
 struct ContainerSettings {
   std::map<std::string, std::string> environment;
@@ -81,6 +108,27 @@ struct ContainerSettings {
   bool init = false;
   std::string stop_signal;  // empty: the image's own
   std::chrono::seconds stop_grace_period{10};
+  ContainerHealthcheck healthcheck;
+  std::vector<std::string> networks;          // joined besides the shared one and the routing network
+  std::map<std::string, Ulimit> ulimits;      // by name, e.g. "nofile"
+  std::int64_t memory_reservation_bytes = 0;  // 0: none
+  std::int64_t shm_bytes = 0;                 // of /dev/shm; 0: the engine's default
+  std::int64_t pids_limit = 0;                // 0: none
+  std::vector<std::string> group_add;
+  std::vector<std::string> cap_add;
+  std::vector<std::string> cap_drop;
+  std::vector<std::string> security_opt;
+  std::map<std::string, std::string> sysctls;
+  std::vector<std::string> dns;
+  std::vector<std::string> dns_search;
+  std::vector<std::string> dns_options;
+  std::vector<DeviceRequest> device_requests;
+  bool privileged = false;
+  bool read_only = false;  // its root file system
+  std::string hostname;    // empty: the engine's choice, as below
+  std::string pid;         // "host"
+  std::string ipc;         // "host", "shareable", "private" or "none"
+  std::string runtime;
   bool operator==(const ContainerSettings&) const = default;
 };
 

@@ -75,12 +75,66 @@ Json restart_policy(const std::string& restart) {
   return policy;
 }
 
+void set_list(Json& out, const char* name, const std::vector<std::string>& values) {
+  if (!values.empty()) out[name] = values;
+}
+
+void set_text(Json& out, const char* name, const std::string& value) {
+  if (!value.empty()) out[name] = value;
+}
+
+std::int64_t nanoseconds(std::chrono::milliseconds duration) { return std::chrono::nanoseconds(duration).count(); }
+
+/// What is zero or empty is taken from the image's HEALTHCHECK.
+Json health_config(const domain::ContainerHealthcheck& check) {
+  return {{"Test", check.test},
+          {"Interval", nanoseconds(check.interval)},
+          {"Timeout", nanoseconds(check.timeout)},
+          {"StartPeriod", nanoseconds(check.start_period)},
+          {"Retries", check.retries}};
+}
+
+Json device_request(const domain::DeviceRequest& request) {
+  // The outer list of capabilities is "or", the inner one "and".
+  return {{"Driver", request.driver},
+          {"Count", request.count},
+          {"DeviceIDs", request.ids},
+          {"Capabilities", Json::array({request.capabilities})},
+          {"Options", request.options}};
+}
+
+void set_limits(Json& host, const domain::ContainerSettings& settings) {
+  if (settings.memory_bytes > 0) host["Memory"] = settings.memory_bytes;
+  if (settings.memory_reservation_bytes > 0) host["MemoryReservation"] = settings.memory_reservation_bytes;
+  if (settings.cpus > 0) host["NanoCpus"] = std::llround(settings.cpus * 1e9);
+  if (settings.pids_limit != 0) host["PidsLimit"] = settings.pids_limit;
+  if (settings.shm_bytes > 0) host["ShmSize"] = settings.shm_bytes;
+  for (const auto& [name, limit] : settings.ulimits) {
+    host["Ulimits"].push_back({{"Name", name}, {"Soft", limit.soft}, {"Hard", limit.hard}});
+  }
+}
+
+/// What the container may do, and what it shares with the host.
+void set_isolation(Json& host, const domain::ContainerSettings& settings) {
+  set_list(host, "GroupAdd", settings.group_add);
+  set_list(host, "CapAdd", settings.cap_add);
+  set_list(host, "CapDrop", settings.cap_drop);
+  set_list(host, "SecurityOpt", settings.security_opt);
+  if (settings.privileged) host["Privileged"] = true;
+  if (settings.read_only) host["ReadonlyRootfs"] = true;
+  if (!settings.sysctls.empty()) host["Sysctls"] = settings.sysctls;
+  set_text(host, "PidMode", settings.pid);
+  set_text(host, "IpcMode", settings.ipc);
+  set_text(host, "Runtime", settings.runtime);
+  for (const auto& request : settings.device_requests) host["DeviceRequests"].push_back(device_request(request));
+}
+
 Json host_config(const ports::ContainerSpec& spec) {
   const auto& settings = spec.settings;
   Json host{{"RestartPolicy", restart_policy(settings.restart)}};
   if (!spec.network.network.empty()) host["NetworkMode"] = spec.network.network;
-  if (!settings.volumes.empty()) host["Binds"] = settings.volumes;
-  if (!settings.extra_hosts.empty()) host["ExtraHosts"] = settings.extra_hosts;
+  set_list(host, "Binds", settings.volumes);
+  set_list(host, "ExtraHosts", settings.extra_hosts);
   for (const auto& entry : settings.tmpfs) {
     const auto colon = entry.find(':');
     host["Tmpfs"][entry.substr(0, colon)] = colon == std::string::npos ? "" : entry.substr(colon + 1);
@@ -94,8 +148,11 @@ Json host_config(const ports::ContainerSpec& spec) {
                                {"CgroupPermissions", device.permissions}});
   }
   if (!settings.log_driver.empty() || !settings.log_options.empty()) host["LogConfig"] = log_config(settings);
-  if (settings.memory_bytes > 0) host["Memory"] = settings.memory_bytes;
-  if (settings.cpus > 0) host["NanoCpus"] = std::llround(settings.cpus * 1e9);
+  set_limits(host, settings);
+  set_isolation(host, settings);
+  set_list(host, "Dns", settings.dns);
+  set_list(host, "DnsSearch", settings.dns_search);
+  set_list(host, "DnsOptions", settings.dns_options);
   if (settings.init) host["Init"] = true;
   return host;
 }
@@ -188,12 +245,14 @@ Json create_body(const ports::ContainerSpec& spec) {
   // Ours come last: what we know a container by is not the users' to set.
   for (const auto& [name, value] : spec.labels) body["Labels"][name] = value;
   for (const auto& [name, value] : settings.environment) body["Env"].push_back(name + "=" + value);
-  if (!settings.command.empty()) body["Cmd"] = settings.command;
-  if (!settings.entrypoint.empty()) body["Entrypoint"] = settings.entrypoint;
-  if (!settings.user.empty()) body["User"] = settings.user;
-  if (!settings.working_dir.empty()) body["WorkingDir"] = settings.working_dir;
+  set_list(body, "Cmd", settings.command);
+  set_list(body, "Entrypoint", settings.entrypoint);
+  set_text(body, "User", settings.user);
+  set_text(body, "WorkingDir", settings.working_dir);
+  set_text(body, "Hostname", settings.hostname);
+  if (settings.healthcheck != domain::ContainerHealthcheck{}) body["Healthcheck"] = health_config(settings.healthcheck);
   for (const auto& port : settings.ports) body["ExposedPorts"][port_key(port)] = Json::object();
-  if (!settings.stop_signal.empty()) body["StopSignal"] = settings.stop_signal;
+  set_text(body, "StopSignal", settings.stop_signal);
   body["StopTimeout"] = settings.stop_grace_period.count();
   if (!spec.network.network.empty()) {
     body["NetworkingConfig"]["EndpointsConfig"][spec.network.network] = endpoint_body(spec.network);

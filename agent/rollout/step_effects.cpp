@@ -207,7 +207,8 @@ ports::Labels StepEffects::labels_of(const Work& work) {
           {domain::labels::rollout, std::to_string(work.rollout.id.value)}};
 }
 
-/// The container of that name and these labels, made where it is not there, and connected to both networks.
+/// The container of that name and these labels, made where it is not there, and connected to its networks: to one the
+/// engine connects it when it makes it, to the others we do.
 Task<std::string> StepEffects::make_container(ports::ContainerSpec spec, ports::Labels own,
                                               ports::NetworkEndpoint routing) {
   auto existing = co_await find_own(spec.name, own);
@@ -227,10 +228,16 @@ Task<std::string> StepEffects::make_container(ports::ContainerSpec spec, ports::
     if (name_taken && !existing) std::rethrow_exception(name_taken);
   }
   if (existing) id = existing->id;
-  const bool joined =
-      existing && std::any_of(existing->networks.begin(), existing->networks.end(),
-                              [&](const auto& endpoint) { return endpoint.network == routing.network; });
-  if (!joined) co_await engine_.connect(id, routing);
+  std::vector<ports::NetworkEndpoint> wanted{routing};
+  for (const auto& network : spec.settings.networks) {
+    if (network != spec.network.network && network != routing.network) wanted.push_back({network, "", {}});
+  }
+  for (const auto& endpoint : wanted) {
+    const bool joined =
+        existing && std::any_of(existing->networks.begin(), existing->networks.end(),
+                                [&](const auto& other) { return other.network == endpoint.network; });
+    if (!joined) co_await engine_.connect(id, endpoint);
+  }
   co_return id;
 }
 

@@ -52,6 +52,47 @@ TEST_CASE("json: the body of a container with everything set") {
       {"IPAMConfig": {"IPv4Address": "10.1.0.5"}, "Aliases": ["backend-1"]}}} })"));
 }
 
+TEST_CASE("json: limits, privileges and health go to the engine as they are") {
+  ports::ContainerSpec spec;
+  spec.image = "app:1";
+  auto& settings = spec.settings;
+  settings.healthcheck = {{"CMD", "true"}, std::chrono::seconds(5), std::chrono::seconds(2), std::chrono::minutes(1), 3};
+  settings.ulimits = {{"nofile", {20000, 40000}}, {"nproc", {-1, -1}}};
+  settings.memory_reservation_bytes = 1 << 20;
+  settings.shm_bytes = 2 << 20;
+  settings.pids_limit = 100;
+  settings.group_add = {"audio"};
+  settings.cap_add = {"NET_ADMIN"};
+  settings.cap_drop = {"ALL"};
+  settings.security_opt = {"no-new-privileges:true"};
+  settings.sysctls = {{"net.core.somaxconn", "1024"}};
+  settings.dns = {"8.8.8.8"};
+  settings.dns_search = {"example.com"};
+  settings.dns_options = {"use-vc"};
+  settings.device_requests = {{"nvidia", -1, {}, {"gpu", "utility"}, {{"a", "b"}}}, {"", 0, {"0"}, {"gpu"}, {}}};
+  settings.privileged = true;
+  settings.read_only = true;
+  settings.hostname = "be";
+  settings.pid = "host";
+  settings.ipc = "shareable";
+  settings.runtime = "runc";
+  CHECK(create_body(spec) == Json::parse(R"({
+    "Image": "app:1", "Labels": {}, "StopTimeout": 10, "Hostname": "be",
+    "Healthcheck": {"Test": ["CMD", "true"], "Interval": 5000000000, "Timeout": 2000000000,
+                    "StartPeriod": 60000000000, "Retries": 3},
+    "HostConfig": {
+      "RestartPolicy": {"Name": "unless-stopped"},
+      "Ulimits": [{"Name": "nofile", "Soft": 20000, "Hard": 40000}, {"Name": "nproc", "Soft": -1, "Hard": -1}],
+      "MemoryReservation": 1048576, "ShmSize": 2097152, "PidsLimit": 100,
+      "GroupAdd": ["audio"], "CapAdd": ["NET_ADMIN"], "CapDrop": ["ALL"], "SecurityOpt": ["no-new-privileges:true"],
+      "Sysctls": {"net.core.somaxconn": "1024"}, "Dns": ["8.8.8.8"], "DnsSearch": ["example.com"],
+      "DnsOptions": ["use-vc"], "Privileged": true, "ReadonlyRootfs": true, "PidMode": "host", "IpcMode": "shareable",
+      "Runtime": "runc",
+      "DeviceRequests": [
+        {"Driver": "nvidia", "Count": -1, "DeviceIDs": [], "Capabilities": [["gpu", "utility"]], "Options": {"a": "b"}},
+        {"Driver": "", "Count": 0, "DeviceIDs": ["0"], "Capabilities": [["gpu"]], "Options": {}}] } })"));
+}
+
 TEST_CASE("json: what is not set is the image's and the engine's own") {
   ports::ContainerSpec spec;
   spec.name = "a";

@@ -42,6 +42,25 @@ TEST_CASE("a container is on both networks, never under the service's name, and 
                                             {"deployctl.target", "1"}});
 }
 
+TEST_CASE("a container joins the networks that its file names besides") {
+  World world;
+  world.services = {service_named("backend")};
+  world.services[0].container.networks = {"internal", "outer"};
+  Agent agent(world);
+  agent.push({"backend"}, 'a');
+  agent.work();
+  CHECK(agent.outcomes() == "backend rolled_back");  // there is no network "outer" yet
+  run_virtual(world.clock, world.engine.create_network({"outer", "10.3.0.0/24", "", false, {}}));
+  agent.push({"backend"}, 'b');
+  agent.work();
+  REQUIRE(agent.outcomes() == "backend rolled_back, backend succeeded");
+  std::vector<std::string> joined;
+  for (const auto& endpoint : world.engine.at(routed_container(world, "backend")).container.networks) {
+    joined.push_back(endpoint.network);
+  }
+  CHECK(joined == std::vector<std::string>{"internal", "deployctl", "outer"});
+}
+
 TEST_CASE("changes that arrive together go out in the order of depends_on, whatever order they came in") {
   World world;
   world.services = {service_named("frontend", {"backend"}), service_named("backend", {"llm"}), service_named("llm")};
