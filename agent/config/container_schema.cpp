@@ -30,7 +30,8 @@ constexpr std::array<ElsewhereKey, 7> elsewhere{{
     {"image", "write it as `source.image`"},
     {"build", "write it as `source.git`"},
     {"depends_on", "write it at the top level of the file"},
-    {"deploy", "write its limits as mem_limit, cpus and pids_limit, its devices as `gpus`, and `replicas` at the top level"},
+    {"deploy",
+     "write its limits as mem_limit, cpus and pids_limit, its devices as `gpus`, and `replicas` at the top level"},
     {"env_file", "list the file under `vars` and name what the container needs in `environment`: NAME: ${NAME}"},
 }};
 

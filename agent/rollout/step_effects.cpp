@@ -233,9 +233,8 @@ Task<std::string> StepEffects::make_container(ports::ContainerSpec spec, ports::
     if (network != spec.network.network && network != routing.network) wanted.push_back({network, "", {}});
   }
   for (const auto& endpoint : wanted) {
-    const bool joined =
-        existing && std::any_of(existing->networks.begin(), existing->networks.end(),
-                                [&](const auto& other) { return other.network == endpoint.network; });
+    const bool joined = existing && std::any_of(existing->networks.begin(), existing->networks.end(),
+                                                [&](const auto& other) { return other.network == endpoint.network; });
     if (!joined) co_await engine_.connect(id, endpoint);
   }
   co_return id;

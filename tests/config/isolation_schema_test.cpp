@@ -61,9 +61,8 @@ TEST_CASE("limits, privileges, networks and health of a container arrive in thei
   wanted.dns = {"8.8.8.8"};
   wanted.dns_search = {"example.com"};
   wanted.dns_options = {"use-vc"};
-  wanted.device_requests = {{"nvidia", 1, {}, {"gpu", "utility"}, {{"a", "b"}}},
-                            {"", 0, {"0"}, {"gpu"}, {}},
-                            {"", -1, {}, {"gpu"}, {}}};
+  wanted.device_requests = {
+      {"nvidia", 1, {}, {"gpu", "utility"}, {{"a", "b"}}}, {"", 0, {"0"}, {"gpu"}, {}}, {"", -1, {}, {"gpu"}, {}}};
   wanted.privileged = true;
   wanted.read_only = true;
   wanted.hostname = "be-${NAME:-x}";
@@ -95,8 +94,8 @@ TEST_CASE("what the engine would refuse of them is an error with its place") {
         "    healthcheck: { test: [curl, x], retrys: 3 }\n"
         "                                    ^\n"
         "  hint: did you mean `retries`?\n");
-  CHECK(container_errors("  healthcheck: { test: [NONE, x] }\n").find(
-            "must name a command after CMD and CMD-SHELL, and nothing after NONE") != std::string::npos);
+  CHECK(container_errors("  healthcheck: { test: [NONE, x] }\n")
+            .find("must name a command after CMD and CMD-SHELL, and nothing after NONE") != std::string::npos);
   CHECK(container_errors("  ulimits: { nofile: { soft: 5 }, core: -2 }\n") ==
         "s.yaml:5:22: error: `container.ulimits.nofile` misses the required key `hard`\n"
         "    ulimits: { nofile: { soft: 5 }, core: -2 }\n"
@@ -115,11 +114,12 @@ TEST_CASE("what the engine would refuse of them is an error with its place") {
         "    cap_add: [net_admin]\n"
         "              ^\n"
         "  hint: e.g. NET_ADMIN, or ALL\n");
-  CHECK(container_errors("  security_opt: [\"seccomp:profile.json\"]\n") ==
-        "s.yaml:5:18: error: `container.security_opt[0]` names a seccomp profile's file, which the engine does not read\n"
-        "    security_opt: [\"seccomp:profile.json\"]\n"
-        "                   ^\n"
-        "  hint: make it the engine's default (`seccomp-profile` in daemon.json), or remove it\n");
+  CHECK(
+      container_errors("  security_opt: [\"seccomp:profile.json\"]\n") ==
+      "s.yaml:5:18: error: `container.security_opt[0]` names a seccomp profile's file, which the engine does not read\n"
+      "    security_opt: [\"seccomp:profile.json\"]\n"
+      "                   ^\n"
+      "  hint: make it the engine's default (`seccomp-profile` in daemon.json), or remove it\n");
   CHECK(container_errors("  dns: [dns.google]\n") ==
         "s.yaml:5:8: error: `container.dns` must hold addresses, not `dns.google`\n"
         "    dns: [dns.google]\n"
@@ -136,7 +136,8 @@ TEST_CASE("what the engine would refuse of them is an error with its place") {
         "s.yaml:5:3: error: `container.deploy` has no place here\n"
         "    deploy: { replicas: 2 }\n"
         "    ^\n"
-        "  hint: write its limits as mem_limit, cpus and pids_limit, its devices as `gpus`, and `replicas` at the top level\n");
+        "  hint: write its limits as mem_limit, cpus and pids_limit, its devices as `gpus`, and `replicas` at the top "
+        "level\n");
 }
 
 }  // namespace deploy::tests

@@ -56,7 +56,8 @@ TEST_CASE("json: limits, privileges and health go to the engine as they are") {
   ports::ContainerSpec spec;
   spec.image = "app:1";
   auto& settings = spec.settings;
-  settings.healthcheck = {{"CMD", "true"}, std::chrono::seconds(5), std::chrono::seconds(2), std::chrono::minutes(1), 3};
+  settings.healthcheck = {
+      {"CMD", "true"}, std::chrono::seconds(5), std::chrono::seconds(2), std::chrono::minutes(1), 3};
   settings.ulimits = {{"nofile", {20000, 40000}}, {"nproc", {-1, -1}}};
   settings.memory_reservation_bytes = 1 << 20;
   settings.shm_bytes = 2 << 20;
