@@ -78,6 +78,13 @@ void read_save(Fields& fields, domain::Hook& hook) {
   }
 }
 
+void read_environment(Fields& fields, domain::Hook& hook) {
+  auto value = fields.find("environment");
+  if (!value) return;
+  hook.environment = value->template_map();
+  if (!fields.find("run")) value->error("needs `run`", "a request has no environment");
+}
+
 void read_timeout(Fields& fields, domain::Hook& hook) {
   fields.duration("timeout", milliseconds(100), longest, hook.timeout);
 }
@@ -95,11 +102,7 @@ std::optional<domain::Hook> read_before(const Value& value) {
   read_save(fields, hook);
   fields.integer("keep", 1, 1000, hook.keep);
   read_command(fields, "restore", hook.restore);
-  if (auto environment = fields.find("environment")) {
-    hook.environment = environment->template_map();
-    if (in)
-      environment->error("goes with a container of the hook's own", "take out `in`, or write the values into `run`");
-  }
+  read_environment(fields, hook);
   for (const auto* key : {"save", "keep", "restore"}) {
     auto field = fields.find(key);
     if (field && !in) field->error("needs `in`", "name the container whose command writes what is to be saved");
@@ -121,6 +124,7 @@ std::optional<domain::Hook> read_verify(const Value& value) {
     return std::nullopt;
   }
   read_command(fields, "run", hook.run);
+  read_environment(fields, hook);
   read_timeout(fields, hook);
   fields.finish();
   return hook;
@@ -137,6 +141,7 @@ std::optional<domain::Hook> read_after(const Value& value) {
   }
   read_request(fields, hook);
   read_command(fields, "run", hook.run);
+  read_environment(fields, hook);
   read_timeout(fields, hook);
   fields.finish();
   return hook;

@@ -127,9 +127,13 @@ ResolvedSettings resolve(const domain::Service& service) {
   Resolver resolver(service);
   auto& container = result.container;
   resolver.map("container.environment", container.environment);
-  for (const auto& hook : service.hooks.before) {
-    auto checked = hook.environment;  // resolved when it runs; what is missing is told of before
-    resolver.map("hooks.before.environment", checked);
+  for (const auto& [key, hooks] : {std::pair("before", &service.hooks.before),
+                                   {"verify", &service.hooks.verify},
+                                   {"after", &service.hooks.after}}) {
+    for (const auto& hook : *hooks) {
+      auto checked = hook.environment;  // resolved when it runs; what is missing is told of before
+      resolver.map("hooks." + std::string(key) + ".environment", checked);
+    }
   }
   resolver.list("container.command", container.command);
   resolver.list("container.entrypoint", container.entrypoint);

@@ -11,7 +11,7 @@ namespace deploy::domain {
 
 struct Hook {
   std::vector<std::string> run;                    // argv; empty: a GET request is sent instead
-  std::map<std::string, std::string> environment;  // before: beside the service's own
+  std::map<std::string, std::string> environment;  // beside that of the container that it runs in
   std::string in;                                  // before: a container of the users'; empty: one of the hook's own
   std::string save;                  // file that the output of `in` goes to, in the state folder; {service}, {revision}
   int keep = 5;                      // how many files of `save` are kept

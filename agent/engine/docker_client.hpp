@@ -30,10 +30,7 @@ class DockerClient final : public ports::ContainerEngine {
   Task<void> remove(std::string id) override;
   Task<std::vector<std::string>> log_tail(std::string id, int lines) override;
   Task<void> follow_logs(std::string id, ports::LogOptions options, ports::OnLog on_line) override;
-  Task<ports::ExecResult> exec(std::string id, std::vector<std::string> argv,
-                               std::chrono::milliseconds deadline) override;
-  Task<ports::ExecResult> exec_to(std::string id, std::vector<std::string> argv, std::chrono::milliseconds deadline,
-                                  ports::OnData on_output) override;
+  Task<ports::ExecResult> exec(std::string id, ports::ExecRequest request) override;
   Task<std::vector<ports::ProcessEntry>> processes(std::string id) override;
   Task<std::optional<int>> established_connections(std::string id, std::uint16_t port) override;
 
@@ -55,7 +52,7 @@ class DockerClient final : public ports::ContainerEngine {
   Task<std::string> stop_signal(std::string id);
   Task<void> wait_removed(std::string id);
   Task<void> read_logs(std::string id, ports::LogOptions options, ports::OnLog on_line);
-  Task<ports::ExecResult> run_exec(std::string id, std::vector<std::string> argv, ports::OnData on_output);
+  Task<ports::ExecResult> run_exec(std::string id, ports::ExecRequest request);
 
   EngineConnection engine_;
   asio::thread_pool& pool_;

@@ -10,6 +10,8 @@ namespace deploy::engine {
 
 namespace {
 
+constexpr double nano = 1e9;
+
 const Json& member(const Json& value, const char* name) {
   static const Json none;
   const auto found = value.is_object() ? value.find(name) : value.end();
@@ -106,7 +108,7 @@ Json device_request(const domain::DeviceRequest& request) {
 void set_limits(Json& host, const domain::ContainerSettings& settings) {
   if (settings.memory_bytes > 0) host["Memory"] = settings.memory_bytes;
   if (settings.memory_reservation_bytes > 0) host["MemoryReservation"] = settings.memory_reservation_bytes;
-  if (settings.cpus > 0) host["NanoCpus"] = std::llround(settings.cpus * 1e9);
+  if (settings.cpus > 0) host["NanoCpus"] = std::llround(settings.cpus * nano);
   if (settings.pids_limit != 0) host["PidsLimit"] = settings.pids_limit;
   if (settings.shm_bytes > 0) host["ShmSize"] = settings.shm_bytes;
   for (const auto& [name, limit] : settings.ulimits) {
@@ -127,6 +129,13 @@ void set_isolation(Json& host, const domain::ContainerSettings& settings) {
   set_text(host, "IpcMode", settings.ipc);
   set_text(host, "Runtime", settings.runtime);
   for (const auto& request : settings.device_requests) host["DeviceRequests"].push_back(device_request(request));
+}
+
+std::string restart_from(const Json& policy) {
+  const auto name = text(policy, "Name");
+  const auto count = get_or(policy, "MaximumRetryCount", 0);
+  if (name.empty()) return "no";
+  return count == 0 ? name : name + ":" + std::to_string(count);
 }
 
 Json host_config(const ports::ContainerSpec& spec) {
@@ -189,7 +198,11 @@ ports::Container container_from_inspect(const Json& value) {
   container.restart_count = get_or(value, "RestartCount", 0);
   container.pid = get_or<std::int64_t>(state, "Pid", 0);
   container.tty = get_or(config, "Tty", false);
-  container.network_mode = text(member(value, "HostConfig"), "NetworkMode");
+  const auto& host = member(value, "HostConfig");
+  container.restart = restart_from(member(host, "RestartPolicy"));
+  container.memory_bytes = get_or<std::int64_t>(host, "Memory", 0);
+  container.cpus = static_cast<double>(get_or<std::int64_t>(host, "NanoCpus", 0)) / nano;
+  container.network_mode = text(host, "NetworkMode");
   const auto& networks = member(member(value, "NetworkSettings"), "Networks");
   for (const auto& [name, endpoint] : networks.items()) container.networks.push_back(endpoint_from(name, endpoint));
   return container;
@@ -257,6 +270,12 @@ Json create_body(const ports::ContainerSpec& spec) {
   if (!spec.network.network.empty()) {
     body["NetworkingConfig"]["EndpointsConfig"][spec.network.network] = endpoint_body(spec.network);
   }
+  return body;
+}
+
+Json exec_body(const ports::ExecRequest& request) {
+  Json body{{"AttachStdout", true}, {"AttachStderr", true}, {"Tty", false}, {"Cmd", request.argv}};
+  for (const auto& [name, value] : request.environment) body["Env"].push_back(name + "=" + value);
   return body;
 }
 

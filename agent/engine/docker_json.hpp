@@ -28,6 +28,8 @@ std::vector<ports::ProcessEntry> processes_from(const Json& value);
 
 /// The body of POST /containers/create.
 Json create_body(const ports::ContainerSpec& spec);
+/// The body of POST /containers/{id}/exec.
+Json exec_body(const ports::ExecRequest& request);
 /// The body of POST /networks/create.
 Json network_body(const ports::NetworkSpec& spec);
 /// An EndpointConfig: of POST /networks/{id}/connect, and in NetworkingConfig.

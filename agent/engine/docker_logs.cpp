@@ -66,33 +66,28 @@ Task<void> DockerClient::follow_logs(std::string id, ports::LogOptions options, 
   return read_logs(std::move(id), options, std::move(on_line));
 }
 
-Task<ports::ExecResult> DockerClient::exec(std::string id, std::vector<std::string> argv,
-                                           std::chrono::milliseconds deadline) {
-  if (argv.empty()) throw Error(ErrorKind::invalid, "run a command in container " + id + ": the command is empty");
-  std::string what = argv.front() + " in container " + id;
-  auto running = run_exec(std::move(id), std::move(argv), nullptr);
+Task<ports::ExecResult> DockerClient::exec(std::string id, ports::ExecRequest request) {
+  if (request.argv.empty()) {
+    throw Error(ErrorKind::invalid, "run a command in container " + id + ": the command is empty");
+  }
+  std::string what = request.argv.front() + " in container " + id;
+  const auto deadline = request.deadline;
+  auto running = run_exec(std::move(id), std::move(request));
   co_return co_await with_deadline(std::move(running), deadline, std::move(what));
 }
 
-Task<ports::ExecResult> DockerClient::exec_to(std::string id, std::vector<std::string> argv,
-                                              std::chrono::milliseconds deadline, ports::OnData on_output) {
-  std::string what = argv.at(0) + " in container " + id;
-  auto running = run_exec(std::move(id), std::move(argv), std::move(on_output));
-  co_return co_await with_deadline(std::move(running), deadline, std::move(what));
-}
-
-Task<ports::ExecResult> DockerClient::run_exec(std::string id, std::vector<std::string> argv, ports::OnData on_output) {
+Task<ports::ExecResult> DockerClient::run_exec(std::string id, ports::ExecRequest request) {
   EngineCall create;
-  create.what = "run " + argv.front() + " in container " + id;
+  create.what = "run " + request.argv.front() + " in container " + id;
   create.method = "POST";
   create.path = "/containers/" + http::url_encode(checked_name(id)) + "/exec";
-  create.body = Json{{"AttachStdout", true}, {"AttachStderr", true}, {"Tty", false}, {"Cmd", argv}};
+  create.body = exec_body(request);
   const std::string what = create.what;
   const auto created = co_await engine_.ask(std::move(create));
   const std::string exec_path = "/exec/" + http::url_encode(created.at("Id").get<std::string>());
 
   ports::ExecResult result;
-  LogFrames frames(false, [&result, &on_output](int stream, std::string_view data) {
+  LogFrames frames(false, [&result, &on_output = request.on_output](int stream, std::string_view data) {
     if (on_output && stream == 1) return on_output(data);
     result.output += data;
     if (result.output.size() > exec_output_bytes_max) {

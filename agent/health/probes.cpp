@@ -122,7 +122,8 @@ Task<Answer> probe_exec(ports::ContainerEngine& engine, std::string container_id
                         milliseconds timeout) {
   const auto name = argv.front();
   try {
-    const auto result = co_await engine.exec(std::move(container_id), std::move(argv), timeout);
+    ports::ExecRequest request{std::move(argv), timeout};
+    const auto result = co_await engine.exec(std::move(container_id), std::move(request));
     Answer answer{result.exit_code == 0, fmt::format("{} exited with {}", name, result.exit_code)};
     if (!answer.good && !result.output.empty()) answer.text += ": " + excerpt(result.output);
     co_return answer;

@@ -52,6 +52,9 @@ struct Container {
   int restart_count = 0;
   std::int64_t pid = 0;  // of its init on the engine's host; 0: not running
   bool tty = false;
+  std::string restart;            // its policy, as ContainerSettings has it
+  std::int64_t memory_bytes = 0;  // its limit; 0: none
+  double cpus = 0;                // its limit; 0: none
   std::string network_mode;
   std::vector<NetworkEndpoint> networks;
 };
@@ -99,6 +102,14 @@ struct BuildRequest {
 
 using OnData = std::function<void(std::string_view data)>;
 
+/// A command in a container that runs.
+struct ExecRequest {
+  std::vector<std::string> argv;
+  std::chrono::milliseconds deadline{0};
+  std::map<std::string, std::string> environment = {};  // beside the container's own
+  OnData on_output = {};  // gets standard output as it comes, and the result has standard error alone; empty: both
+};
+
 struct ExecResult {
   int exit_code = 0;
   std::string output;  // standard output and error, at most 64 KiB
@@ -135,7 +146,7 @@ class ContainerEngine {
   virtual Task<std::optional<DiskSpace>> disk_space() = 0;
 
   /// Containers in any state that carry all these labels. `networks`, `health_output`, `exit_code`, `restart_count`,
-  /// `pid` and `tty` are not filled in.
+  /// `pid`, `tty`, `restart` and the limits are not filled in.
   virtual Task<std::vector<Container>> list(Labels labels) = 0;
   /// By id or name; nullopt where there is none.
   virtual Task<std::optional<Container>> inspect(std::string id_or_name) = 0;
@@ -152,10 +163,7 @@ class ContainerEngine {
   /// Lines of both streams, in order, without the engine's framing; at most 64 KiB, the newest kept.
   virtual Task<std::vector<std::string>> log_tail(std::string id, int lines) = 0;
   virtual Task<void> follow_logs(std::string id, LogOptions options, OnLog on_line) = 0;
-  virtual Task<ExecResult> exec(std::string id, std::vector<std::string> argv, std::chrono::milliseconds deadline) = 0;
-  /// As exec, but standard output goes to `on_output` as it comes, and only standard error into the result.
-  virtual Task<ExecResult> exec_to(std::string id, std::vector<std::string> argv, std::chrono::milliseconds deadline,
-                                   OnData on_output) = 0;
+  virtual Task<ExecResult> exec(std::string id, ExecRequest request) = 0;
   virtual Task<std::vector<ProcessEntry>> processes(std::string id) = 0;
   /// Established TCP connections, IPv4 and IPv6, to this port inside the container; nullopt where the container's
   /// network namespace cannot be read from here.

@@ -68,10 +68,10 @@ Task<std::string> NginxContainer::join(RunningNginx nginx, std::string network, 
 }
 
 Task<NginxPlace::Test> NginxContainer::test(std::string id, std::string master_title) {
-  std::vector<std::string> argv{"nginx", "-T", "-q"};
+  ports::ExecRequest request{{"nginx", "-T", "-q"}, exec_deadline};
   const auto paths = path_arguments(master_title);
-  argv.insert(argv.end(), paths.begin(), paths.end());
-  auto result = co_await engine_.exec(id, argv, exec_deadline);
+  request.argv.insert(request.argv.end(), paths.begin(), paths.end());
+  auto result = co_await engine_.exec(id, request);
   // 126 and 127 are the engine's: the program cannot be run, or is not there.
   if (result.exit_code == 126 || result.exit_code == 127) {
     throw Error(ErrorKind::failed,
@@ -84,8 +84,8 @@ Task<NginxPlace::Test> NginxContainer::test(std::string id, std::string master_t
 }
 
 Task<NginxVersion> NginxContainer::version(std::string id) {
-  std::vector<std::string> argv{"nginx", "-v"};
-  const auto result = co_await engine_.exec(id, argv, exec_deadline);
+  const ports::ExecRequest request{{"nginx", "-v"}, exec_deadline};
+  const auto result = co_await engine_.exec(id, request);
   co_return read_version(result.output);
 }
 

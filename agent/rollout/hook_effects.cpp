@@ -122,16 +122,18 @@ Task<int> StepEffects::exit_code_of(std::string container_id, ports::OnLog log) 
 
 /// A command in a container that runs. Where nobody knows whether it has ended it is not begun again, because it would
 /// run beside itself.
-Task<ports::ExecResult> StepEffects::run_once(std::string container_id, domain::Hook hook, std::string container,
-                                              ports::OnData on_output) {
+Task<ports::ExecResult> StepEffects::run_once(const Work& work, std::string container_id, domain::Hook hook,
+                                              std::string container, ports::OnData on_output) {
+  ports::ExecRequest request{hook.run, hook.timeout, {}, std::move(on_output)};
+  if (!hook.environment.empty()) {
+    auto service = work.service;
+    service.container.environment = hook.environment;
+    request.environment = resolve_(service).container.environment;
+  }
   std::optional<Error> failure;
   ports::ExecResult result;
   try {
-    if (on_output) {
-      result = co_await engine_.exec_to(container_id, hook.run, hook.timeout, on_output);
-    } else {
-      result = co_await engine_.exec(container_id, hook.run, hook.timeout);
-    }
+    result = co_await engine_.exec(container_id, request);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::timed_out && !error.transient()) throw;
     failure = error;
@@ -156,14 +158,14 @@ Task<std::string> StepEffects::run_inside(Work& work, domain::Hook hook) {
   }
   auto log = logger(work);
   if (hook.save.empty()) {
-    const auto result = co_await run_once(container->id, hook, hook.in, nullptr);
+    const auto result = co_await run_once(work, container->id, hook, hook.in, nullptr);
     each_line(result.output, log);
     if (result.exit_code != 0) throw Error(ErrorKind::failed, has_ended(hook, result.exit_code));
     co_return to_text(hook);
   }
   DumpFile file(site_.saved / with_names(hook.save, work));
   ports::OnData on_output = [&file](std::string_view data) { file.write(data); };
-  const auto result = co_await run_once(container->id, hook, hook.in, on_output);
+  const auto result = co_await run_once(work, container->id, hook, hook.in, on_output);
   each_line(result.output, log);
   if (result.exit_code != 0) throw Error(ErrorKind::failed, has_ended(hook, result.exit_code));
   if (file.bytes() == 0) {
@@ -188,7 +190,7 @@ Task<Outcome> StepEffects::hook_verify(Work& work, domain::Step step) {
 Task<std::string> StepEffects::run_in_target(Work& work, domain::Hook hook, domain::TargetId target) {
   auto log = logger(work);
   const auto container = journal_.targets.get(target);
-  const auto result = co_await run_once(container.container_id, hook, container.container_name, nullptr);
+  const auto result = co_await run_once(work, container.container_id, hook, container.container_name, nullptr);
   each_line(result.output, log);
   if (result.exit_code != 0) throw Error(ErrorKind::failed, has_ended(hook, result.exit_code));
   work.rollout.log.clear();

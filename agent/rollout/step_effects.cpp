@@ -284,8 +284,8 @@ Task<Outcome> StepEffects::stop(Work& work, domain::Step step) {
 Task<void> StepEffects::run_pre_stop(Work& work, domain::Target target, domain::Service service) {
   const auto said = target.container_name + ": pre_stop ";
   try {
-    const auto argv = resolve_(service).container.pre_stop;
-    const auto result = co_await engine_.exec(target.container_id, argv, service.container.stop_grace_period);
+    const ports::ExecRequest request{resolve_(service).container.pre_stop, service.container.stop_grace_period};
+    const auto result = co_await engine_.exec(target.container_id, request);
     log_.append(work.rollout.id, said + "exited with " + std::to_string(result.exit_code));
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::cancelled || error.transient()) throw;

@@ -20,13 +20,14 @@ TEST_CASE("hooks arrive in their fields") {
   const auto service = read_service(begin + R"(migrates_on_boot: true
 hooks:
   before:
-    - { in: postgres, run: [pg_dump, app], save: "backups/{service}-{revision}.sql", keep: 9, restore: [psql, app] }
+    - { in: postgres, run: [pg_dump, app], save: "backups/{service}-{revision}.sql", keep: 9, restore: [psql, app],
+        environment: { PGPASSWORD: "${DB_PASS}" } }
     - { run: [./migrate, --all], environment: { MODE: "${MODE}" }, timeout: 10m, irreversible: true }
-  verify: [ { run: [curl, -sf, "http://llm:8000/health"], timeout: 5s } ]
+  verify: [ { run: [curl, -sf, "http://llm:8000/health"], timeout: 5s, environment: { TOKEN: "${TOKEN}" } } ]
   after:
     - { http: "http://localhost/api/health" }
     - { http: "http://127.0.0.1:8080" }
-    - { run: [./smoke] }
+    - { run: [./smoke], environment: { MODE: smoke } }
 )");
   CHECK(service.migrates_on_boot);
   domain::Hook dump;
@@ -35,6 +36,7 @@ hooks:
   dump.save = "backups/{service}-{revision}.sql";
   dump.keep = 9;
   dump.restore = {"psql", "app"};
+  dump.environment = {{"PGPASSWORD", "${DB_PASS}"}};
   domain::Hook migrate;
   migrate.run = {"./migrate", "--all"};
   migrate.environment = {{"MODE", "${MODE}"}};
@@ -44,6 +46,7 @@ hooks:
   domain::Hook verify;
   verify.run = {"curl", "-sf", "http://llm:8000/health"};
   verify.timeout = 5s;
+  verify.environment = {{"TOKEN", "${TOKEN}"}};
   CHECK(service.hooks.verify == std::vector{verify});
   domain::Hook ask;
   ask.host = "localhost";
@@ -56,6 +59,7 @@ hooks:
   domain::Hook smoke;
   smoke.run = {"./smoke"};
   smoke.timeout = 30s;
+  smoke.environment = {{"MODE", "smoke"}};
   CHECK(service.hooks.after == std::vector{ask, other, smoke});
   CHECK(domain::to_text(other) == "GET http://127.0.0.1:8080/");
   CHECK(domain::service_from_json(domain::to_json_value(service)) == service);
@@ -95,10 +99,10 @@ TEST_CASE("a hook that cannot work is told of") {
        "`hooks.before[0].save` must hold no quotes, wildcards, `$` or line breaks\n"},
       {"{ before: [ { run: [a], in: \"db;rm\" } ] }",
        "`hooks.before[0].in` must be a name that Docker takes: letters, digits, `_`, `.` and `-`, two or more\n"},
-      {"{ before: [ { run: [a], in: db, environment: { A: b } } ] }",
-       "`hooks.before[0].environment` goes with a container of the hook's own\n  hint: take out `in`, or write the "
-       "values "
-       "into `run`\n"},
+      {"{ verify: [ { run: [a], environment: { A: \"${B\" } } ] }",
+       "`hooks.verify[0].environment.A` has a `${` without its `}`"},
+      {"{ after: [ { http: \"http://localhost/\", environment: { A: b } } ] }",
+       "`hooks.after[0].environment` needs `run`\n  hint: a request has no environment\n"},
       {"{ verify: [ { run: [a], irreversible: true } ] }", "`hooks.verify[0].irreversible` is not a known key\n"},
       {"{ after: [ { timeout: 1s } ] }",
        "`hooks.after[0]` must have either `http` or `run`\n  hint: http: \"http://localhost/api/health\" asks through "

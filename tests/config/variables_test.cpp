@@ -216,6 +216,26 @@ TEST_CASE("resolve names every variable that is missing, where, and what to do, 
         "MORE, which is not set before it: set it there, or use single quotes where `$` is meant");
 }
 
+TEST_CASE("what a hook's environment needs is told of before the rollout comes as far as the hook") {
+  TemporaryFolder folder;
+  const auto file = folder.write("a.env", "SET=value\n");
+  domain::Hook hook;
+  hook.run = {"check"};
+  hook.environment = {{"GIVEN", "$SET"}, {"TOKEN", "$NOT"}};
+  for (const auto& [list, name] : {std::pair(&domain::Hooks::before, "before"),
+                                   {&domain::Hooks::verify, "verify"},
+                                   {&domain::Hooks::after, "after"}}) {
+    auto service = service_with("x", {file});
+    (service.hooks.*list).push_back(hook);
+    CHECK(folder.without_path(error_of([&] { config::resolve(service); }).message()) ==
+          std::string("service web: hooks.") + name +
+              ".environment.TOKEN needs the variable NOT, which is not set in DIR/a.env: set it there, or give a "
+              "default with ${NOT:-…}");
+    (service.hooks.*list).front().environment.erase("TOKEN");
+    CHECK(config::resolve(service).container == service.container);
+  }
+}
+
 TEST_CASE("the agent's own environment is not looked at") {
   ::setenv("DEPLOY_TEST_VARIABLE", "x", 1);
   CHECK(error_of([] { config::resolve(service_with("$DEPLOY_TEST_VARIABLE", {})); }).message() ==

@@ -79,7 +79,7 @@ TEMPLATE_TEST_CASE("engine: what does not exist is not found", "", FakeWorld, Re
   CHECK(started.message() == "start container nobody: No such container: nobody");
   CHECK(error_of([&] { run(engine.stop("nobody", 1s)); }).kind() == ErrorKind::not_found);
   CHECK(error_of([&] { run(engine.log_tail("nobody", 1)); }).kind() == ErrorKind::not_found);
-  CHECK(error_of([&] { run(engine.exec("nobody", {"true"}, 5s)); }).kind() == ErrorKind::not_found);
+  CHECK(error_of([&] { run(engine.exec("nobody", {{"true"}, 5s})); }).kind() == ErrorKind::not_found);
   auto spec = sleeper(world, "a");
   spec.image = "contract/unknown:1";
   const auto created = error_of([&] { run(engine.create(spec)); });
@@ -136,19 +136,19 @@ TEMPLATE_TEST_CASE("engine: a command's exit code and output come back", "", Fak
   TestType world;
   auto& engine = world.engine();
   const auto id = run(engine.create(sleeper(world, "a")));
-  const auto early = error_of([&] { run(engine.exec(id, {"true"}, 5s)); });
+  const auto early = error_of([&] { run(engine.exec(id, {{"true"}, 5s})); });
   CHECK(early.kind() == ErrorKind::conflict);
   // The engine's own words begin with a capital or not, from version to version.
   CHECK(early.message().starts_with("run true in container " + id + ": "));
   CHECK(early.message().ends_with("ontainer " + id + " is not running"));
   run(engine.start(id));
-  const auto written = run(engine.exec(id, {"sh", "-c", script_output}, 10s));
+  const auto written = run(engine.exec(id, {{"sh", "-c", script_output}, 10s}));
   CHECK(written.exit_code == 0);
   // Two pipes carry the streams: only the order within each is certain.
   CHECK_THAT(written.output, Catch::Matchers::ContainsSubstring("out\n"));
   CHECK_THAT(written.output, Catch::Matchers::ContainsSubstring("err\n"));
   CHECK(written.output.size() == std::string("out\nerr\nend").size());
-  const auto failed = run(engine.exec(id, {"sh", "-c", script_failure}, 10s));
+  const auto failed = run(engine.exec(id, {{"sh", "-c", script_failure}, 10s}));
   CHECK(failed.exit_code == 3);
   CHECK(failed.output.empty());
 }

@@ -91,10 +91,22 @@ TEST_CASE("real engine: standard output is handed on as it comes, and standard e
   run(engine.start(id));
   std::string output;
   const auto keep = [&output](std::string_view data) { output += data; };
-  const auto result = run(engine.exec_to(id, {"sh", "-c", "echo rows; echo warning >&2; exit 3"}, 10s, keep));
+  const auto result = run(engine.exec(id, {{"sh", "-c", "echo rows; echo warning >&2; exit 3"}, 10s, {}, keep}));
   CHECK(output == "rows\n");
   CHECK(result.output == "warning\n");
   CHECK(result.exit_code == 3);
+}
+
+TEST_CASE("real engine: a command has an environment beside the container's own") {
+  RealWorld world;
+  auto& engine = world.engine();
+  auto spec = sleeper(world, "a");
+  spec.settings.environment = {{"KEPT", "own"}, {"MODE", "serve"}};
+  const auto id = run(engine.create(spec));
+  run(engine.start(id));
+  const std::map<std::string, std::string> environment{{"MODE", "check"}, {"TOKEN", "a b=\"c\""}};
+  const auto result = run(engine.exec(id, {{"sh", "-c", "echo $KEPT $MODE \"$TOKEN\""}, 10s, environment}));
+  CHECK(result.output == "own check a b=\"c\"\n");
 }
 
 TEST_CASE("real engine: the version is negotiated") {
@@ -219,7 +231,7 @@ TEST_CASE("real engine: Docker's own health check is seen with its last output")
   run(engine.start(id));
   CHECK(run(engine.inspect(id)).value().health == "starting");
   CHECK(wait_health(engine, id, "unhealthy").health_output == "not yet");
-  run(engine.exec(id, {"sh", "-c", "echo fine >/state; touch /healthy"}, 10s));
+  run(engine.exec(id, {{"sh", "-c", "echo fine >/state; touch /healthy"}, 10s}));
   CHECK(wait_health(engine, id, "healthy").health_output == "fine");
   const auto listed = run(engine.list(spec.labels));
   REQUIRE(listed.size() == 1);
@@ -249,11 +261,10 @@ TEST_CASE("real engine: a container gets the settings that it was created with")
   const auto id = run(engine.create(spec));
   run(engine.start(id));
   const auto seen =
-      run(engine.exec(id,
-                      {"sh", "-c",
-                       "echo \"$GREETING\"; id -u; pwd; grep -c ' /scratch \\| /plain \\| /data ' /proc/mounts;"
-                       "grep -w db /etc/hosts; grep -cw host /etc/hosts"},
-                      10s));
+      run(engine.exec(id, {{"sh", "-c",
+                            "echo \"$GREETING\"; id -u; pwd; grep -c ' /scratch \\| /plain \\| /data ' /proc/mounts;"
+                            "grep -w db /etc/hosts; grep -cw host /etc/hosts"},
+                           10s}));
   CHECK(seen.output == "h\xC3\xA9llo = \"world\" $HOME\n1000\n/tmp\n3\n10.1.2.3\tdb\n1\n");
   const auto value = engine::Json::parse(world.raw("GET", "/containers/" + id + "/json"));
   const auto& host = value.at("HostConfig");
@@ -276,7 +287,7 @@ TEST_CASE("real engine: connections are counted in both tables, the established 
   // The first listens on IPv4 alone; what reaches the second, on [::], is in the kernel's table for IPv6.
   const auto id = run(engine.create(scripted(world, "a", "httpd -p 0.0.0.0:8080; httpd -p 8081; sleep 1000")));
   run(engine.start(id));
-  const auto sh = [&](const std::string& script) { return run(engine.exec(id, {"sh", "-c", script}, 5s)).output; };
+  const auto sh = [&](const std::string& script) { return run(engine.exec(id, {{"sh", "-c", script}, 5s})).output; };
   for (int i = 0; i < 100 && sh("netstat -ltn | grep -c ':808[01] '") != "2\n"; ++i) std::this_thread::sleep_for(20ms);
   CHECK(run(engine.established_connections(id, 8080)) == 0);
   CHECK(run(engine.established_connections(id, 8081)) == 0);
@@ -313,10 +324,10 @@ TEST_CASE("real engine: a command that takes too long is given up") {
   auto& engine = world.engine();
   const auto id = run(engine.create(sleeper(world, "a")));
   run(engine.start(id));
-  const auto error = error_of([&] { run(engine.exec(id, {"sleep", "1000"}, 200ms)); });
+  const auto error = error_of([&] { run(engine.exec(id, {{"sleep", "1000"}, 200ms})); });
   CHECK(error.kind() == ErrorKind::timed_out);
   CHECK(error.message() == "sleep in container " + id + " took longer than 0.2 s");
-  const auto unknown = run(engine.exec(id, {"no-such-program"}, 10s));
+  const auto unknown = run(engine.exec(id, {{"no-such-program"}, 10s}));
   CHECK(unknown.exit_code != 0);
   CHECK_THAT(unknown.output, ContainsSubstring("executable file not found"));
 }

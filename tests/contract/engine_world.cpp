@@ -58,9 +58,10 @@ FakeWorld::FakeWorld() {
     }
     return behaviour;
   };
-  engine_.on_exec = [](const FakeEngine::Record&, const std::vector<std::string>& argv) {
-    if (argv.back() == script_output) return ports::ExecResult{0, "out\nerr\nend"};
-    if (argv.back() == script_failure) return ports::ExecResult{3, ""};
+  engine_.on_exec = [](const FakeEngine::Record&, const ports::ExecRequest& request) {
+    const auto& script = request.argv.back();
+    if (script == script_output) return ports::ExecResult{0, "out\nerr\nend"};
+    if (script == script_failure) return ports::ExecResult{3, ""};
     return ports::ExecResult{};
   };
 }

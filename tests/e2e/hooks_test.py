@@ -21,7 +21,7 @@ if (version.endsWith('nomigrate')) { console.error('the column exists already');
 const end = () => fs.appendFileSync('/data/migrations', version + '\\n');
 if (version.endsWith('long')) setTimeout(end, 4000); else end();
 """
-VERIFY = "process.exit(require('fs').readFileSync('/app/VERSION', 'utf8').includes('noverify') ? 1 : 0)"
+VERIFY = "process.exit(require('fs').readFileSync('/app/VERSION', 'utf8').includes(process.env.UNWANTED) ? 1 : 0)"
 
 
 class Hooks(unittest.TestCase):
@@ -31,6 +31,7 @@ class Hooks(unittest.TestCase):
         DATA.mkdir(mode=0o777)
         DATA.chmod(0o777)
         (DATA / "rows").write_text("row 1\n")
+        (DATA / "hooks.env").write_text("UNWANTED=noverify\n")
         self.scene.engine.run("store", "node:local", NETWORK, ["sleep", "1000000"], [f"{DATA}:/data"])
         self.scene.start()
         self.scene.edit_service("backend", lambda _: json.dumps(self.settings(f"http://{self.scene.nginx.address}/api/health")))
@@ -38,11 +39,11 @@ class Hooks(unittest.TestCase):
 
     @staticmethod
     def settings(asked):
-        return {**SERVICE, "container": {**SERVICE["container"], "volumes": [f"{DATA}:/data"]}, "hooks": {
+        return {**SERVICE, "vars": [f"{DATA}/hooks.env"], "container": {**SERVICE["container"], "volumes": [f"{DATA}:/data"]}, "hooks": {
             "before": [
                 {"in": "store", "run": ["cat", "/data/rows"], "save": "backups/{revision}.txt", "keep": 2, "restore": ["tee", "/data/rows"]},
                 {"run": ["node", "-e", MIGRATE], "irreversible": True}],
-            "verify": [{"run": ["node", "-e", VERIFY]}],
+            "verify": [{"run": ["node", "-e", VERIFY], "environment": {"UNWANTED": "${UNWANTED}"}}],
             "after": [{"http": asked, "timeout": "5s"}]}}
 
     def roll(self, version, *options):

@@ -130,6 +130,9 @@ Task<std::vector<ports::Container>> FakeEngine::list(ports::Labels labels) {
     container.health_output.clear();
     container.exit_code = container.restart_count = 0;
     container.pid = 0;
+    container.restart.clear();
+    container.memory_bytes = 0;
+    container.cpus = 0;
     found.push_back(std::move(container));
   }
   call.done();
@@ -165,6 +168,9 @@ Task<std::string> FakeEngine::create(ports::ContainerSpec spec) {
   container.health = "none";
   auto endpoint = spec.network;
   if (endpoint.network.empty()) endpoint.network = "bridge";
+  container.restart = spec.settings.restart;
+  container.memory_bytes = spec.settings.memory_bytes;
+  container.cpus = spec.settings.cpus;
   container.network_mode = endpoint.network;
   container.networks.push_back(endpoint);
   if (behave) record.behaviour = behave(spec);
@@ -285,24 +291,17 @@ Task<void> FakeEngine::follow_logs(std::string id, ports::LogOptions options, po
   call.done();
 }
 
-Task<ports::ExecResult> FakeEngine::exec(std::string id, std::vector<std::string> argv, std::chrono::milliseconds) {
-  Call call(*this, "exec", fmt::format("{} {}", name_of(id), fmt::join(argv, " ")));
-  const std::string what = "run " + argv.at(0) + " in container " + id;
+Task<ports::ExecResult> FakeEngine::exec(std::string id, ports::ExecRequest request) {
+  Call call(*this, "exec", fmt::format("{} {}", name_of(id), fmt::join(request.argv, " ")));
+  const std::string what = "run " + request.argv.at(0) + " in container " + id;
   const auto& record = require(what, id);
   if (!runs(record.container)) {
     throw Error(ErrorKind::conflict, what + ": Container " + record.container.id + " is not running");
   }
   ports::ExecResult result;
-  if (on_exec) result = on_exec(record, argv);
+  if (on_exec) result = on_exec(record, request);
+  if (request.on_output) request.on_output(std::exchange(result.output, ""));
   call.done();
-  co_return result;
-}
-
-Task<ports::ExecResult> FakeEngine::exec_to(std::string id, std::vector<std::string> argv,
-                                            std::chrono::milliseconds deadline, ports::OnData on_output) {
-  auto result = co_await exec(std::move(id), std::move(argv), deadline);
-  on_output(result.output);
-  result.output.clear();
   co_return result;
 }
 

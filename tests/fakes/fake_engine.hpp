@@ -52,7 +52,7 @@ class FakeEngine final : public ports::ContainerEngine {
   /// How a container behaves; by default it runs until it is stopped.
   std::function<Behaviour(const ports::ContainerSpec&)> behave;
   /// What a command inside a container answers; by default exit code 0 and no output.
-  std::function<ports::ExecResult(const Record&, const std::vector<std::string>& argv)> on_exec;
+  std::function<ports::ExecResult(const Record&, const ports::ExecRequest& request)> on_exec;
   /// What a build does; by default it works.
   std::function<BuildOutcome(const ports::BuildRequest&)> on_build;
   /// Which references a registry holds, and the labels of their images; other labels are another image.
@@ -100,10 +100,7 @@ class FakeEngine final : public ports::ContainerEngine {
   Task<void> remove(std::string id) override;
   Task<std::vector<std::string>> log_tail(std::string id, int lines) override;
   Task<void> follow_logs(std::string id, ports::LogOptions options, ports::OnLog on_line) override;
-  Task<ports::ExecResult> exec(std::string id, std::vector<std::string> argv,
-                               std::chrono::milliseconds deadline) override;
-  Task<ports::ExecResult> exec_to(std::string id, std::vector<std::string> argv, std::chrono::milliseconds deadline,
-                                  ports::OnData on_output) override;
+  Task<ports::ExecResult> exec(std::string id, ports::ExecRequest request) override;
   Task<std::vector<ports::ProcessEntry>> processes(std::string id) override;
   Task<std::optional<int>> established_connections(std::string id, std::uint16_t port) override;
   Task<std::vector<ports::Network>> networks() override;

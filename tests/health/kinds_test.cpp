@@ -29,8 +29,8 @@ class CommandsAndLog : public tests::NullEngine {
     container.health = "none";
     co_return container;
   }
-  Task<ports::ExecResult> exec(std::string, std::vector<std::string> command, milliseconds) override {
-    argv = std::move(command);
+  Task<ports::ExecResult> exec(std::string, ports::ExecRequest request) override {
+    argv = std::move(request.argv);
     co_return on_exec();
   }
 };

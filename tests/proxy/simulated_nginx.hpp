@@ -75,9 +75,9 @@ class SimulatedNginx : public tests::NullEngine {
     }
     co_return processes_now;
   }
-  Task<ports::ExecResult> exec(std::string, std::vector<std::string> argv, std::chrono::milliseconds) override {
+  Task<ports::ExecResult> exec(std::string, ports::ExecRequest request) override {
     std::string line;
-    for (const auto& word : argv) line += (line.empty() ? "" : " ") + word;
+    for (const auto& word : request.argv) line += (line.empty() ? "" : " ") + word;
     calls.push_back(line);
     if (exec_answer) co_return *exec_answer;
     ports::ExecResult result;

@@ -30,7 +30,7 @@ TEST_CASE("a dump is a file that is there as a whole, and the newest are kept") 
   world.services = {service};
   add_postgres(world);
   int dumps = 0;
-  world.engine.on_exec = [&](const FakeEngine::Record&, const std::vector<std::string>&) {
+  world.engine.on_exec = [&](const FakeEngine::Record&, const ports::ExecRequest&) {
     return ports::ExecResult{0, "dump " + std::to_string(++dumps)};
   };
   Agent agent(world);
@@ -77,7 +77,7 @@ TEST_CASE("a dump that is empty or fails stops the rollout and leaves no file") 
         "the hook \"pg_dump -U app app\" wants to run in the container postgres, which does not run: it is exited; "
         "start it, or name another one with `in`";
   }
-  world.engine.on_exec = [&](const FakeEngine::Record&, const std::vector<std::string>&) { return result; };
+  world.engine.on_exec = [&](const FakeEngine::Record&, const ports::ExecRequest&) { return result; };
   Agent agent(world);
   agent.push({"backend"}, 'a');
   agent.work();
@@ -101,7 +101,7 @@ TEST_CASE("going back over an irreversible hook wants to be confirmed, and says 
     world.services[0].hooks.before[1].irreversible = true;
     add_postgres(world);
     hooks_exit_with(world, 0);
-    world.engine.on_exec = [](const FakeEngine::Record&, const std::vector<std::string>&) {
+    world.engine.on_exec = [](const FakeEngine::Record&, const ports::ExecRequest&) {
       return ports::ExecResult{0, "data"};
     };
     said =

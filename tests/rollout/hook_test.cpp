@@ -138,7 +138,7 @@ TEST_CASE("a new version that fails its verify never gets traffic") {
   agent.push({"backend"}, 'a');
   agent.work();
   const auto first = routed_container(world, "backend");
-  world.engine.on_exec = [](const FakeEngine::Record&, const std::vector<std::string>&) {
+  world.engine.on_exec = [](const FakeEngine::Record&, const ports::ExecRequest&) {
     return ports::ExecResult{7, "connection refused\n"};
   };
   agent.push({"backend"}, 'b');
@@ -147,6 +147,35 @@ TEST_CASE("a new version that fails its verify never gets traffic") {
   CHECK(agent.last().reason == "the hook \"curl http://llm:8000/health\" exited with 7");
   CHECK(agent.last().log == std::vector<std::string>{"connection refused"});
   CHECK(routed_container(world, "backend") == first);
+}
+
+TEST_CASE("a hook has its own environment, whichever container it runs in") {
+  World world;
+  add_postgres(world);
+  auto service = service_named("backend");
+  service.container.environment = {{"DB", "postgres"}};
+  service.hooks.before = {dump()};
+  service.hooks.before[0].environment = {{"PGPASSWORD", "1"}};
+  service.hooks.verify = {command({"check"})};
+  service.hooks.verify[0].environment = {{"TOKEN", "2"}};
+  service.hooks.after = {command({"smoke"}), command({"plain"})};
+  service.hooks.after[0].environment = {{"TOKEN", "3"}};
+  world.services = {service};
+  std::vector<std::pair<std::string, std::map<std::string, std::string>>> ran;
+  world.engine.on_exec = [&](const FakeEngine::Record&, const ports::ExecRequest& request) {
+    ran.emplace_back(request.argv.front(), request.environment);
+    return ports::ExecResult{0, "rows"};
+  };
+  Agent agent(world);
+  agent.push({"backend"}, 'a');
+  agent.work();
+  CHECK(agent.last().phase == domain::Phase::succeeded);
+  CHECK(ran == decltype(ran){{"pg_dump", {{"PGPASSWORD", "1"}}},
+                             {"check", {{"TOKEN", "2"}}},
+                             {"smoke", {{"TOKEN", "3"}}},
+                             {"plain", {}}});
+  CHECK(world.engine.at(routed_container(world, "backend")).spec.settings.environment ==
+        std::map<std::string, std::string>{{"DB", "postgres"}});
 }
 
 TEST_CASE("a version that the proxy does not answer for is taken back") {

@@ -160,9 +160,9 @@ TEST_CASE("pre_stop runs in the old container before it is stopped, and keeps no
   SECTION("it works") {}
   SECTION("it fails") { exit_code = 3; }
   std::vector<std::string> ran;
-  world.engine.on_exec = [&](const FakeEngine::Record& record, const std::vector<std::string>& argv) {
+  world.engine.on_exec = [&](const FakeEngine::Record& record, const ports::ExecRequest& request) {
     CHECK(record.container.state == "running");
-    ran.push_back(record.container.name + " " + argv.at(0) + " " + argv.at(1));
+    ran.push_back(record.container.name + " " + request.argv.at(0) + " " + request.argv.at(1));
     return ports::ExecResult{exit_code, ""};
   };
   agent.push({"backend"}, 'b');

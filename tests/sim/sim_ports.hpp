@@ -57,13 +57,8 @@ class SimEngine final : public ports::ContainerEngine {
   Task<void> follow_logs(std::string id, ports::LogOptions options, ports::OnLog on_line) override {
     return engine_.follow_logs(std::move(id), options, std::move(on_line));
   }
-  Task<ports::ExecResult> exec(std::string id, std::vector<std::string> argv,
-                               std::chrono::milliseconds deadline) override {
-    return pass("exec", id, engine_.exec(id, std::move(argv), deadline));
-  }
-  Task<ports::ExecResult> exec_to(std::string id, std::vector<std::string> argv, std::chrono::milliseconds deadline,
-                                  ports::OnData on_output) override {
-    return pass("exec_to", id, engine_.exec_to(id, std::move(argv), deadline, std::move(on_output)));
+  Task<ports::ExecResult> exec(std::string id, ports::ExecRequest request) override {
+    return pass("exec", id, engine_.exec(id, std::move(request)));
   }
   Task<std::vector<ports::ProcessEntry>> processes(std::string id) override {
     return pass("processes", id, engine_.processes(id));
