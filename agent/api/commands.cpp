@@ -53,34 +53,67 @@ AcceptedView Commands::rollout(const RolloutRequest& request, const std::string&
 }
 
 AcceptedView Commands::rollback(const RollbackRequest& request, const std::string& who) {
-  if (request.release != 0) return rollback_release(request, who);
-  check_configured(services_, request.service);
-  store::Job job;
-  job.kind = domain::RolloutKind::rollback;
-  job.service = request.service;
-  // What bakes, or is being taken back from there, is not live yet: its predecessor is.
-  const auto baked = baked_one(request.service);
-  const bool to_previous = request.to.empty() && baked && baked->previous;
-  job.revision = to_previous ? journal_.revisions.get(*baked->previous).name
-                             : revision_to_return_to(request.service, request.to).name;
-  const auto irreversible = rollout::irreversible_since(journal_, request.service, job.revision);
-  if (!irreversible.empty() && !request.confirmed) {
-    throw Error(ErrorKind::conflict, irreversible + "; " + job.revision +
-                                         " may not understand the data any more. Go back all the same with: deployctl "
-                                         "rollback " +
-                                         request.service + " --to " + job.revision + " --yes");
+  auto back = request.release == 0 ? way_back(request) : way_back_of_release(request);
+  std::string cause = "deployctl rollback ";
+  if (request.release != 0) {
+    cause += "--release " + std::to_string(request.release);
+    if (back.jobs.empty()) {
+      throw Error(ErrorKind::conflict,
+                  "nothing of release " + std::to_string(request.release) +
+                      " can be taken back: " + (back.left.empty() ? "nothing of it went live" : joined(back.left)));
+    }
+  } else {
+    cause += "to " + back.jobs.front().revision;
+    const auto& job = back.jobs.front();
+    const auto irreversible = rollout::irreversible_since(journal_, job.service, job.revision);
+    if (!irreversible.empty() && !request.confirmed) {
+      throw Error(ErrorKind::conflict, irreversible + "; " + job.revision +
+                                           " may not understand the data any more. Go back all the same with: "
+                                           "deployctl rollback " +
+                                           job.service + " --to " + job.revision + " --yes");
+    }
   }
-  job.cause = "deployctl rollback to " + job.revision + by(who);
+  for (auto& job : back.jobs) job.cause = cause + by(who);
   AcceptedView accepted;
   journal_.transaction([&] {
-    if (baked && journal_.bakes(*baked))
-      journal_.stop(*baked, {domain::Phase::cancelled, "taken back with " + job.cause});
-    accepted = queue({job});
+    if (back.watched && journal_.bakes(*back.watched)) {
+      journal_.stop(*back.watched, {domain::Phase::cancelled, "taken back with " + back.jobs.front().cause});
+    }
+    accepted = queue(back.jobs);
+    const auto first = journal_.rollouts.get({accepted.rollouts.front().id});
+    for (const auto& reason : back.left) journal_.tell(first, "note", "not taken back: " + reason);
   });
   return accepted;
 }
 
-AcceptedView Commands::rollback_release(const RollbackRequest& request, const std::string& who) {
+PlanView Commands::plan_rollback(const RollbackRequest& request, rollout::Previews& previews) {
+  auto all = request;
+  all.confirmed = true;
+  const auto back = all.release == 0 ? way_back(all) : way_back_of_release(all);
+  PlanView view;
+  for (auto& preview : previews.of_rollbacks(back.jobs, back.watched)) {
+    view.services.push_back(planned_view(std::move(preview)));
+  }
+  for (const auto& reason : back.left) view.notes.push_back("not taken back: " + reason);
+  return view;
+}
+
+Commands::WayBack Commands::way_back(const RollbackRequest& request) {
+  check_configured(services_, request.service);
+  WayBack back;
+  store::Job job;
+  job.kind = domain::RolloutKind::rollback;
+  job.service = request.service;
+  // What bakes, or is being taken back from there, is not live yet: its predecessor is.
+  back.watched = baked_one(request.service);
+  const bool to_previous = request.to.empty() && back.watched && back.watched->previous;
+  job.revision = to_previous ? journal_.revisions.get(*back.watched->previous).name
+                             : revision_to_return_to(request.service, request.to).name;
+  back.jobs.push_back(std::move(job));
+  return back;
+}
+
+Commands::WayBack Commands::way_back_of_release(const RollbackRequest& request) {
   const auto name = "release " + std::to_string(request.release);
   if (!request.service.empty() || !request.to.empty()) {
     throw Error(ErrorKind::invalid, "a rollback goes back with a service or with a release, not with both");
@@ -92,26 +125,17 @@ AcceptedView Commands::rollback_release(const RollbackRequest& request, const st
   const bool under_way = std::any_of(rollouts.begin(), rollouts.end(),
                                      [](const auto& rollout) { return !domain::is_final(rollout.phase); });
   if (under_way) throw Error(ErrorKind::conflict, name + " is still under way; wait for its end, or cancel it first");
-  const auto back = rollout::take_back(journal_, services_, release,
-                                       "deployctl rollback --release " + std::to_string(request.release) + by(who),
-                                       request.confirmed);
-  if (!back.irreversible.empty()) {
-    throw Error(ErrorKind::conflict, joined(back.irreversible) +
+  auto taken = rollout::take_back(journal_, services_, release, "", request.confirmed);
+  if (!taken.irreversible.empty()) {
+    throw Error(ErrorKind::conflict, joined(taken.irreversible) +
                                          "; earlier revisions may not understand the data any more. Go back all the "
                                          "same with: deployctl rollback --release " +
                                          std::to_string(request.release) + " --yes");
   }
-  if (back.jobs.empty()) {
-    throw Error(ErrorKind::conflict, "nothing of " + name + " can be taken back: " +
-                                         (back.left.empty() ? "nothing of it went live" : joined(back.left)));
-  }
-  AcceptedView accepted;
-  journal_.transaction([&] {
-    accepted = queue(back.jobs);
-    const auto first = journal_.rollouts.get({accepted.rollouts.front().id});
-    for (const auto& reason : back.left) journal_.tell(first, "note", "not taken back: " + reason);
-  });
-  return accepted;
+  WayBack back;
+  back.jobs = std::move(taken.jobs);
+  back.left = std::move(taken.left);
+  return back;
 }
 
 /// The service's rollout under way, if it has come as far as its bake, or its hooks after the switch, and not beyond.

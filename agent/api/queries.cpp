@@ -149,6 +149,18 @@ std::string Queries::revision_name(const std::optional<domain::RevisionId>& id) 
   return id ? journal_.revisions.get(*id).name : "";
 }
 
+PlannedView planned_view(rollout::Preview preview) {
+  PlannedView shown;
+  shown.service = std::move(preview.service);
+  shown.live = std::move(preview.live);
+  shown.revision = std::move(preview.revision);
+  shown.strategy = std::move(preview.strategy);
+  shown.steps = std::move(preview.steps);
+  shown.differences = std::move(preview.differences);
+  shown.notes = std::move(preview.notes);
+  return shown;
+}
+
 EventView event_view(const domain::Event& event) {
   EventView shown;
   shown.seq = event.seq;

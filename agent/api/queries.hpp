@@ -8,6 +8,7 @@
 #include "agent/base/error.hpp"
 #include "agent/domain/service.hpp"
 #include "agent/rollout/journal.hpp"
+#include "agent/rollout/preview.hpp"
 
 namespace deploy::api {
 
@@ -44,5 +45,6 @@ class Queries {
 };
 
 EventView event_view(const domain::Event& event);
+PlannedView planned_view(rollout::Preview preview);
 
 }  // namespace deploy::api

@@ -80,11 +80,17 @@ Task<Response> plan(Parts parts, Request request) {
     names.push_back(name);
   }
   PlanView view;
-  for (auto& preview : parts.previews().of(names)) {
-    view.services.push_back({preview.service, preview.live, preview.strategy, std::move(preview.steps),
-                             std::move(preview.differences), std::move(preview.notes)});
-  }
+  for (auto& preview : parts.previews().of(names)) view.services.push_back(planned_view(std::move(preview)));
   co_return answer(view);
+}
+
+/// ?service=a&to=REVISION or ?release=1, as in a RollbackRequest.
+Task<Response> rollback_plan(Parts parts, Request request) {
+  RollbackRequest wish;
+  wish.service = request.query("service");
+  wish.to = request.query("to");
+  wish.release = query_number(request, "release", 0, INT64_MAX);
+  co_return answer(parts.commands.plan_rollback(wish, parts.previews()));
 }
 
 Task<Response> service_logs(Parts parts, Request request, Params params) {
@@ -120,6 +126,7 @@ http::Router routes(Parts parts) {
   router.add("GET", "/v1/status",
              [parts](Request, Params) -> Task<Response> { co_return answer(parts.queries.status(parts.notes())); });
   router.add("GET", "/v1/plan", [parts](Request request, Params) { return plan(parts, request); });
+  router.add("GET", "/v1/rollback-plan", [parts](Request request, Params) { return rollback_plan(parts, request); });
   router.add("GET", "/v1/rollouts", [parts](Request request, Params) -> Task<Response> {
     const auto limit = static_cast<int>(query_number(request, "limit", 20, history_max));
     co_return answer(parts.queries.history(request.query("service"), limit));

@@ -104,13 +104,17 @@ void fields(auto visit, Of<StatusView> auto& form) {
 void fields(auto visit, Of<PlannedView> auto& form) {
   visit("service", form.service);
   visit("live", form.live);
+  visit("revision", form.revision);
   visit("strategy", form.strategy);
   visit("steps", form.steps);
   visit("differences", form.differences);
   visit("notes", form.notes);
 }
 
-void fields(auto visit, Of<PlanView> auto& form) { visit("services", form.services); }
+void fields(auto visit, Of<PlanView> auto& form) {
+  visit("services", form.services);
+  visit("notes", form.notes);
+}
 
 void fields(auto visit, Of<StepView> auto& form) {
   visit("kind", form.kind);

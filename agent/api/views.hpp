@@ -87,19 +87,21 @@ struct StatusView {
   bool operator==(const StatusView&) const = default;
 };
 
-/// What a rollout of a service would do now.
+/// What a rollout or a rollback of a service would do now.
 struct PlannedView {
   std::string service;
-  std::string live;  // revision; empty: none
+  std::string live;      // revision; empty: none
+  std::string revision;  // that a rollback goes to; empty: a rollout, whose commit or image is not known yet
   std::string strategy;
   std::vector<std::string> steps;
-  std::vector<std::string> differences;  // between what runs and the configuration
+  std::vector<std::string> differences;  // between what runs and the configuration, or the revision to go back to
   std::vector<std::string> notes;
   bool operator==(const PlannedView&) const = default;
 };
 
 struct PlanView {
   std::vector<PlannedView> services;  // in the order in which they would go out
+  std::vector<std::string> notes;     // about the whole
   bool operator==(const PlanView&) const = default;
 };
 

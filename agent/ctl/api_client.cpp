@@ -144,6 +144,13 @@ Task<api::PlanView> ApiClient::plan(std::vector<std::string> services) {
   co_return parsed<api::PlanView>(response.body);
 }
 
+Task<api::PlanView> ApiClient::plan_rollback(api::RollbackRequest request) {
+  const auto response =
+      co_await get(fmt::format("/v1/rollback-plan?service={}&to={}&release={}", http::url_encode(request.service),
+                               http::url_encode(request.to), request.release));
+  co_return parsed<api::PlanView>(response.body);
+}
+
 Task<api::HistoryView> ApiClient::history(std::string service, int limit) {
   std::string target = fmt::format("/v1/rollouts?limit={}", limit);
   if (!service.empty()) target += "&service=" + http::url_encode(service);

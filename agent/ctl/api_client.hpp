@@ -27,6 +27,7 @@ class ApiClient {
   Task<api::StatusView> status();
   /// Newest first; an empty service is every service.
   Task<api::PlanView> plan(std::vector<std::string> services);
+  Task<api::PlanView> plan_rollback(api::RollbackRequest request);
   Task<api::HistoryView> history(std::string service, int limit);
   Task<api::RolloutView> rollout(std::int64_t id);
   Task<api::AcceptedView> start(api::RolloutRequest request);

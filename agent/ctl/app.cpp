@@ -95,14 +95,16 @@ void add_acting_commands(CLI::App& app, Arguments& arguments) {
   rollback_command->add_option("--to", arguments.rollback.to, "The revision; else the one that was live before");
   rollback_command->add_flag("--yes", arguments.rollback.yes,
                              "Go back although a hook or the app changed data in a way that cannot be taken back");
+  auto* plan = rollback_command->add_flag("--plan", arguments.rollback.plan, "Say what it would do, and do nothing");
   add_wait_options(*rollback_command, arguments, arguments.rollback.wait);
+  plan->excludes("--detach")->excludes("--timeout");
   rollback_command->callback([&arguments] {
     if (arguments.rollback.service.empty() && arguments.rollback.release == 0) {
       throw CLI::ValidationError("name a service, or a release with --release");
     }
     arguments.rollback.wait.timeout = timeout_of(arguments);
     arguments.command = [options = arguments.rollback](Session session) {
-      return rollback(std::move(session), options);
+      return options.plan ? plan_rollback(std::move(session), options) : rollback(std::move(session), options);
     };
   });
 }

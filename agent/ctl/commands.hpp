@@ -28,6 +28,7 @@ struct RollbackOptions {
   std::string to;            // a revision; empty: the one before
   std::int64_t release = 0;  // in place of a service
   bool yes = false;
+  bool plan = false;  // say what it would do, and do nothing
   WaitOptions wait;
 };
 
@@ -62,6 +63,8 @@ Task<int> resume(Session session, std::string service);
 
 /// What rollouts would do; exit_changes where the configuration differs from what runs.
 Task<int> plan(Session session, std::vector<std::string> services);
+/// What a rollback would do; exit_changes where that is anything.
+Task<int> plan_rollback(Session session, RollbackOptions options);
 
 Task<int> status(Session session);
 Task<int> history(Session session, HistoryOptions options);

@@ -92,10 +92,13 @@ std::string render_plan(const api::PlanView& view, const Look& look) {
   std::string text;
   for (std::size_t i = 0; i < view.services.size(); ++i) {
     const auto& service = view.services[i];
-    const auto live = service.live.empty() ? "nothing of it is live" : printable(service.live) + " is live";
+    const bool goes_back = !service.revision.empty() && service.revision != service.live;
+    auto live = service.live.empty() ? "nothing of it is live" : printable(service.live) + " is live";
+    if (goes_back) live += ", back to " + printable(service.revision);
     text += fmt::format("{}. {} ({}): {}\n", i + 1, printable(service.service), printable(service.strategy), live);
     for (const auto& note : service.notes) text += fmt::format("   note: {}\n", printable(note));
-    if (!service.live.empty() && service.differences.empty()) {
+    if (goes_back && service.differences.empty()) text += "   its configuration is that of what runs\n";
+    if (service.revision.empty() && !service.live.empty() && service.differences.empty()) {
       text += "   what runs is as configured; a rollout takes a newer commit or image, if there is one\n";
     }
     for (const auto& difference : service.differences) {
@@ -104,6 +107,7 @@ std::string render_plan(const api::PlanView& view, const Look& look) {
     if (!service.steps.empty())
       text += fmt::format("   steps: {}\n", printable(fmt::format("{}", fmt::join(service.steps, " > "))));
   }
+  for (const auto& note : view.notes) text += fmt::format("note: {}\n", printable(note));
   return text;
 }
 

@@ -43,6 +43,15 @@ Task<int> plan(Session session, std::vector<std::string> services) {
   co_return changes ? exit_changes : exit_done;
 }
 
+Task<int> plan_rollback(Session session, RollbackOptions options) {
+  api::RollbackRequest request{options.service, options.to, options.release, options.yes};
+  const auto view = co_await session.client.plan_rollback(std::move(request));
+  print_view(session, view, render_plan);
+  const bool changes =
+      std::ranges::any_of(view.services, [](const api::PlannedView& service) { return !service.steps.empty(); });
+  co_return changes ? exit_changes : exit_done;
+}
+
 Task<int> history(Session session, HistoryOptions options) {
   const auto view = co_await session.client.history(options.service, options.limit);
   co_return print_view(session, view, render_history);

@@ -92,10 +92,11 @@ std::string in_words(const strategies::PlannedStep& step, const std::string& hoo
   return fmt::format("{} {}", text, fmt::join(targets, ", "));
 }
 
-std::vector<std::string> steps_of(const domain::Service& service, int live) {
+std::vector<std::string> steps_of(const domain::Service& service, int live, domain::RolloutKind kind) {
   domain::Rollout rollout;
+  rollout.kind = kind;
   std::vector<std::string> steps;
-  for (const auto kind : source_steps(rollout, service)) steps.push_back(domain::to_string(kind));
+  for (const auto source : source_steps(rollout, service)) steps.push_back(domain::to_string(source));
   std::map<domain::StepKind, std::size_t> seen;
   for (const auto& step : planned_steps(service, live, rollout.kind)) {
     const auto* hooks = hooks_of(service.hooks, step.kind);
@@ -134,25 +135,90 @@ Preview Previews::preview(const domain::Service& service) {
   const auto live = journal_.targets.live(service.name);
   preview.live = live_revision(journal_, service.name);
   try {
-    preview.steps = steps_of(service, static_cast<int>(live.size()));
-    const auto hash = config_hash(service, resolve_(service), key_);
+    preview.steps = steps_of(service, static_cast<int>(live.size()), domain::RolloutKind::deploy);
+    resolve_(service);
     if (!live.empty() && live.front().revision) {
-      const auto revision = journal_.revisions.get(*live.front().revision);
-      preview.differences = differences(domain::service_from_json(json::parse(revision.config)), service);
-      if (preview.differences.empty() && revision.config_hash != hash) {
-        preview.differences.push_back("a variable that the file names has another value");
-      }
+      compare_with(preview, journal_.revisions.get(*live.front().revision), service);
     }
   } catch (const Error& error) {
     preview.notes.push_back("it cannot be rolled out: " + error.message());
   }
   const auto warning = warning_of(journal_, service);
   if (!warning.empty()) preview.notes.push_back(warning);
+  note_pauses(preview);
+  return preview;
+}
+
+std::vector<Preview> Previews::of_rollbacks(const std::vector<store::Job>& jobs,
+                                            const std::optional<domain::Rollout>& watched) {
+  auto order = domain::dependency_order(services_);
+  std::reverse(order.begin(), order.end());
+  std::vector<Preview> previews;
+  for (const auto& name : order) {
+    const auto job = std::find_if(jobs.begin(), jobs.end(), [&](const auto& other) { return other.service == name; });
+    if (job != jobs.end()) previews.push_back(preview_back(*job, watched));
+  }
+  return previews;
+}
+
+Preview Previews::preview_back(const store::Job& job, const std::optional<domain::Rollout>& watched) {
+  Preview preview;
+  preview.service = job.service;
+  preview.revision = job.revision;
+  preview.live = live_revision(journal_, job.service);
+  const auto live = journal_.targets.live(job.service);
+  const bool moves = preview.live != preview.revision;
+  try {
+    const auto wanted = journal_.revisions.find(job.service, job.revision);
+    if (!wanted) throw Error(ErrorKind::not_found, "the revision " + job.revision + " is not there any more");
+    const auto service = domain::service_from_json(json::parse(wanted->config));
+    preview.strategy = domain::to_string(service.strategy);
+    resolve_(service);
+    auto running = live.empty() ? std::nullopt : live.front().revision;
+    if (watched) {
+      const auto id = std::to_string(watched->id.value);
+      preview.steps.push_back("undo of rollout " + id);
+      preview.notes.push_back("rollout " + id + " has switched and is being watched; it is turned round for this");
+      running = watched->revision;
+      if (running) preview.live = journal_.revisions.get(*running).name;
+    }
+    if (moves) {
+      const auto steps = steps_of(service, static_cast<int>(live.size()), domain::RolloutKind::rollback);
+      preview.steps.insert(preview.steps.end(), steps.begin(), steps.end());
+      const auto warning = warning_of(journal_, service);
+      if (!warning.empty()) preview.notes.push_back(warning);
+    } else if (!watched) {
+      preview.notes.push_back("it is live already: nothing is done while each of its containers runs as it was made");
+    }
+    if (running && preview.live != preview.revision) {
+      compare_with(preview, journal_.revisions.get(*running), service);
+    }
+  } catch (const Error& error) {
+    preview.notes.push_back("it cannot be rolled back: " + error.message());
+  }
+  const auto irreversible = irreversible_since(journal_, job.service, job.revision);
+  if (!irreversible.empty()) {
+    preview.notes.push_back(irreversible + "; " + job.revision +
+                            " may not understand the data any more, so going back has to be confirmed with --yes");
+  }
+  note_pauses(preview);
+  return preview;
+}
+
+/// Throws Error where a variable is not set.
+void Previews::compare_with(Preview& preview, const domain::Revision& running, const domain::Service& wanted) {
+  preview.differences = differences(domain::service_from_json(json::parse(running.config)), wanted);
+  const bool same_values = running.config_hash == config_hash(wanted, resolve_(wanted), key_);
+  if (preview.differences.empty() && !same_values) {
+    preview.differences.push_back("a variable that the file names has another value");
+  }
+}
+
+void Previews::note_pauses(Preview& preview) {
   for (const auto& pause : journal_.pauses.all()) {
-    if (pause.service == service.name) preview.notes.push_back("it is paused: deployctl resume " + service.name);
+    if (pause.service == preview.service) preview.notes.push_back("it is paused: deployctl resume " + preview.service);
     if (pause.service.empty()) preview.notes.push_back("the whole queue is paused: deployctl resume --all");
   }
-  return preview;
 }
 
 }  // namespace deploy::rollout

@@ -1,17 +1,20 @@
-// What a rollout would do now, without doing it.
+// What a rollout or a rollback would do now, without doing it. Reads the database only.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "agent/rollout/journal.hpp"
 #include "agent/rollout/naming.hpp"
+#include "agent/store/job_queue.hpp"
 
 namespace deploy::rollout {
 
 struct Preview {
   std::string service;
-  std::string live;  // the revision that is; empty: none
+  std::string live;      // the revision that is; empty: none
+  std::string revision;  // the one that it would go to; empty: known only once commit or image are fetched
   std::string strategy;
   std::vector<std::string> steps;        // in words, in order
   std::vector<std::string> differences;  // between what runs and the configuration, one a line; no value of a variable
@@ -31,8 +34,15 @@ class Previews {
   /// configured are left out.
   std::vector<Preview> of(const std::vector<std::string>& names);
 
+  /// Of these rollbacks, in the order in which they would go out. `watched`: the rollout, if any, that has switched, is
+  /// not promoted, and would be turned round for them.
+  std::vector<Preview> of_rollbacks(const std::vector<store::Job>& jobs, const std::optional<domain::Rollout>& watched);
+
  private:
   Preview preview(const domain::Service& service);
+  Preview preview_back(const store::Job& job, const std::optional<domain::Rollout>& watched);
+  void compare_with(Preview& preview, const domain::Revision& running, const domain::Service& wanted);
+  void note_pauses(Preview& preview);
 
   Journal& journal_;
   const std::vector<domain::Service>& services_;

@@ -36,6 +36,13 @@ inline domain::Service service_named(const std::string& name, std::vector<std::s
 
 inline std::string commit_of(char digit) { return std::string(40, digit); }
 
+/// Settings without variables.
+inline rollout::ResolvedSettings as_written(const domain::Service& service) {
+  rollout::ResolvedSettings settings;
+  settings.container = service.container;
+  return settings;
+}
+
 /// The world outside of the agent, which outlives it.
 struct World {
   World() {
@@ -116,23 +123,18 @@ struct Agent {
                   return "10.2.0." + std::to_string(last);
                 }),
         traffic(context.get_executor(), *through.proxy, journal, of.services),
-        effects(
-            context.get_executor(), *through.engine, *through.source, traffic, *through.prober, of.clock, journal, log,
-            {"instance-1",
-             "key",
-             "internal",
-             "deployctl",
-             {},
-             of.keep_free_bytes,
-             of.memory,
-             of.workers_leaving,
-             of.folder.path()},
-            [](const domain::Service& service) {
-              rollout::ResolvedSettings settings;
-              settings.container = service.container;
-              return settings;
-            },
-            1),
+        effects(context.get_executor(), *through.engine, *through.source, traffic, *through.prober, of.clock, journal,
+                log,
+                {"instance-1",
+                 "key",
+                 "internal",
+                 "deployctl",
+                 {},
+                 of.keep_free_bytes,
+                 of.memory,
+                 of.workers_leaving,
+                 of.folder.path()},
+                as_written, 1),
         runner(planner, effects, journal, of.clock, std::chrono::minutes(2)),
         dispatcher(context.get_executor(), journal, releases, runner, of.clock, of.services, 2,
                    [this](const std::string& complaint) { complaints.push_back(complaint); }),

@@ -51,14 +51,16 @@ api::RolloutView some_rollout() {
 
 TEST_CASE("plan lists the services in order, with what differs, and exits with 10 where something does") {
   ScriptedAgent agent;
-  const api::PlanView view{{{"llm", "llm-1111111-c0de", "rolling", {"fetch", "build", "create new 1"}, {}, {}},
+  const api::PlanView view{{{"llm", "llm-1111111-c0de", "", "rolling", {"fetch", "build", "create new 1"}, {}, {}},
                             {"backend",
                              "backend-3f2a1c9-c0de",
+                             "",
                              "recreate",
                              {"pull", "create new 1"},
                              {"container.environment.DB: changed", "container.mem_limit: not set -> 5"},
                              {"it is paused: deployctl resume backend"}},
-                            {"worker", "", "rolling", {"pull"}, {}, {}}}};
+                            {"worker", "", "", "rolling", {"pull"}, {}, {}}},
+                           {}};
   agent.on("GET /v1/plan?services=llm%2Cbackend%2Cworker", json(view));
   const auto ran = deployctl({"--socket", agent.socket(), "plan", "llm", "backend", "worker"});
   CHECK(ran.err.empty());
@@ -78,11 +80,55 @@ TEST_CASE("plan lists the services in order, with what differs, and exits with 1
 
 TEST_CASE("plan exits with 0 where nothing differs, and prints the agent's JSON") {
   ScriptedAgent agent;
-  const api::PlanView view{{{"llm", "llm-1111111-c0de", "rolling", {"fetch"}, {}, {}}}};
+  const api::PlanView view{{{"llm", "llm-1111111-c0de", "", "rolling", {"fetch"}, {}, {}}}, {}};
   agent.on("GET /v1/plan?services=", json(view));
   const auto ran = deployctl({"--socket", agent.socket(), "-o", "json", "plan"});
   CHECK(ran.code == 0);
   CHECK(json::parse(ran.out) == json(view));
+}
+
+TEST_CASE("a rollback's plan shows from where to where it goes, and exits with 10") {
+  ScriptedAgent agent;
+  const api::PlanView view{{{"backend",
+                             "backend-2-c0de",
+                             "backend-1-c0de",
+                             "rolling",
+                             {"image", "create new 1"},
+                             {"replicas: 2 -> 1"},
+                             {"x"}},
+                            {"llm", "llm-2-c0de", "llm-1-c0de", "recreate", {"image"}, {}, {}}},
+                           {"not taken back: worker had no revision before"}};
+  agent.on("GET /v1/rollback-plan?service=&to=&release=7", json(view));
+  const auto ran = deployctl({"--socket", agent.socket(), "rollback", "--release", "7", "--plan"});
+  CHECK(ran.err.empty());
+  CHECK(ran.code == 10);
+  CHECK(ran.out ==
+        "1. backend (rolling): backend-2-c0de is live, back to backend-1-c0de\n"
+        "   note: x\n"
+        "   replicas: 2 -> 1\n"
+        "   steps: image > create new 1\n"
+        "2. llm (recreate): llm-2-c0de is live, back to llm-1-c0de\n"
+        "   its configuration is that of what runs\n"
+        "   steps: image\n"
+        "note: not taken back: worker had no revision before\n");
+}
+
+TEST_CASE("a rollback's plan exits with 0 where nothing would change") {
+  ScriptedAgent agent;
+  const api::PlanView view{{{"backend", "backend-1-c0de", "backend-1-c0de", "rolling", {}, {}, {"it is live already"}}},
+                           {}};
+  agent.on("GET /v1/rollback-plan?service=backend&to=backend-1-c0de&release=0", json(view));
+  const std::vector<std::string> asked{"--socket", agent.socket(),   "rollback", "backend",
+                                       "--to",     "backend-1-c0de", "--plan"};
+  const auto ran = deployctl(asked);
+  CHECK(ran.code == 0);
+  CHECK(ran.out == "1. backend (rolling): backend-1-c0de is live\n   note: it is live already\n");
+  auto detached = asked;
+  detached.emplace_back("--detach");
+  const auto both = deployctl(detached);
+  CHECK(both.code == 2);
+  CHECK(both.err == "deployctl: --plan excludes --detach; see deployctl --help\n");
+  CHECK(agent.requests().size() == 1);
 }
 
 TEST_CASE("status is a table of services and the notes") {

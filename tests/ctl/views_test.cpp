@@ -31,9 +31,10 @@ TEST_CASE("every form has its documented keys") {
              R"({"services":["llm","backend"],"ref":"main","image":""})");
   check_form(RollbackRequest{"llm", "llm-1", 0, true},
              R"({"service":"llm","to":"llm-1","release":0,"confirmed":true})");
-  check_form(PlanView{{PlannedView{"llm", "llm-1", "rolling", {"fetch"}, {"proxy.port: 1 -> 2"}, {"a note"}}}},
-             R"({"services":[{"service":"llm","live":"llm-1","strategy":"rolling","steps":["fetch"],
-                 "differences":["proxy.port: 1 -> 2"],"notes":["a note"]}]})");
+  check_form(PlanView{{PlannedView{"llm", "llm-2", "llm-1", "rolling", {"fetch"}, {"proxy.port: 1 -> 2"}, {"a note"}}},
+                      {"another"}},
+             R"({"services":[{"service":"llm","live":"llm-2","revision":"llm-1","strategy":"rolling","steps":["fetch"],
+                 "differences":["proxy.port: 1 -> 2"],"notes":["a note"]}],"notes":["another"]})");
   check_form(
       StatusView{{ServiceView{"llm", {}, {}, {}, {}, {}}}, {"a note"}},
       R"({"services":[{"service":"llm","live":null,"targets":[],"rollout":null,"last":null,"paused":null}],"notes":["a note"]})");

@@ -26,6 +26,21 @@ class Plan(BackendCase):
         self.assertEqual(self.scene.own_containers(), before)
         self.assertEqual(ctl("rollout", "backend").returncode, 0)
         self.assertEqual(ctl("plan").returncode, 0)
+        # And back: the plan of a rollback does nothing, either.
+        live = self.scene.own_containers()
+        back = ctl("rollback", "backend", "--plan")
+        self.assertEqual(back.returncode, 10, back.stderr)
+        self.assertRegex(back.stdout, r"^1\. backend \(rolling\): backend-\w+-\w+ is live, back to backend-\w+-\w+\n")
+        self.assertIn("   container.environment.AI_SERVER_URL: changed\n   container.environment.NEW: removed\n   steps: image > create new 1 > ", back.stdout)
+        self.assertNotIn("secret", back.stdout)
+        revision = back.stdout.split(" is live")[0].split()[-1]
+        there = ctl("rollback", "backend", "--to", revision, "--plan")
+        self.assertEqual(there.returncode, 0, there.stderr)
+        self.assertIn("   note: it is live already: nothing is done", there.stdout)
+        release = self.scene.agent.view("history")["rollouts"][0]["release"]
+        whole = ctl("rollback", "--release", str(release), "--plan")
+        self.assertEqual((whole.returncode, whole.stdout), (10, back.stdout))
+        self.assertEqual(self.scene.own_containers(), live)
         unknown = ctl("plan", "nobody")
         self.assertEqual(unknown.returncode, 2)
         self.assertIn("there is no service", unknown.stderr)

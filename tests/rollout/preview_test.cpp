@@ -12,12 +12,6 @@ using Texts = std::vector<std::string>;
 
 namespace {
 
-rollout::ResolvedSettings as_written(const domain::Service& service) {
-  rollout::ResolvedSettings settings;
-  settings.container = service.container;
-  return settings;
-}
-
 struct Live {
   Live() {
     world.services = {service_named("backend"), service_named("llm")};
