@@ -64,9 +64,10 @@ void check_configured(const std::vector<domain::Service>& services, const std::s
   if (!is_configured(services, name)) throw no_such_service(services, name);
 }
 
-StatusView Queries::status(std::vector<std::string> notes) {
+StatusView Queries::status(std::vector<std::string> notes, std::vector<std::string> drift) {
   StatusView shown;
   shown.notes = std::move(notes);
+  shown.drift = std::move(drift);
   const auto unfinished = journal_.rollouts.unfinished();
   const auto present = journal_.targets.present();
   for (const auto& configured : services_) shown.services.push_back(service(configured.name, unfinished, present));

@@ -25,7 +25,7 @@ class Queries {
       : journal_(journal), services_(services) {}
 
   void check_service(const std::string& name) const { check_configured(services_, name); }
-  StatusView status(std::vector<std::string> notes);
+  StatusView status(std::vector<std::string> notes, std::vector<std::string> drift);
   /// Throws Error(not_found) for a service that is not configured and that nothing is known of, either.
   HistoryView history(const std::string& service, int limit);
   /// Throws Error(not_found) where there is none, and says whether there is such a service at all.

@@ -123,8 +123,9 @@ Task<Response> events(Parts parts, Request request) {
 http::Router routes(Parts parts) {
   http::Router router;
   router.add("GET", "/v1/version", [parts](Request, Params) { return version(parts); });
-  router.add("GET", "/v1/status",
-             [parts](Request, Params) -> Task<Response> { co_return answer(parts.queries.status(parts.notes())); });
+  router.add("GET", "/v1/status", [parts](Request, Params) -> Task<Response> {
+    co_return answer(parts.queries.status(parts.notes(), parts.drift()));
+  });
   router.add("GET", "/v1/plan", [parts](Request request, Params) { return plan(parts, request); });
   router.add("GET", "/v1/rollback-plan", [parts](Request request, Params) { return rollback_plan(parts, request); });
   router.add("GET", "/v1/rollouts", [parts](Request request, Params) -> Task<Response> {

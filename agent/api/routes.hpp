@@ -28,6 +28,7 @@ struct Parts {
   Commands& commands;
   Signal& changed;  // notified after every event and log line
   std::function<std::vector<std::string>()> notes;
+  std::function<std::vector<std::string>()> drift;
   /// Throws Error(unreachable) while no rollout can start.
   std::function<rollout::Previews&()> previews;
 };

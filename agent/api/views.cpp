@@ -99,6 +99,7 @@ void fields(auto visit, Of<ServiceView> auto& form) {
 void fields(auto visit, Of<StatusView> auto& form) {
   visit("services", form.services);
   visit("notes", form.notes);
+  visit("drift", form.drift);
 }
 
 void fields(auto visit, Of<PlannedView> auto& form) {

@@ -84,6 +84,7 @@ struct ServiceView {
 struct StatusView {
   std::vector<ServiceView> services;
   std::vector<std::string> notes;  // what a person should know
+  std::vector<std::string> drift;  // what somebody changed by hand in containers and upstream files
   bool operator==(const StatusView&) const = default;
 };
 

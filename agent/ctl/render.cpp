@@ -83,8 +83,10 @@ std::string render_status(const api::StatusView& view, const Look& look) {
   for (const auto& service : view.services) {
     if (service.paused) result += paused_text(service.service, *service.paused, look) + "\n";
   }
-  if (!view.notes.empty()) result += "\n";
+  if (!view.notes.empty() || !view.drift.empty()) result += "\n";
   for (const auto& note : view.notes) result += "note: " + printable(note) + "\n";
+  for (const auto& change : view.drift)
+    result += "drift: " + coloured(printable(change), Colour::yellow, look.colours) + "\n";
   return result;
 }
 

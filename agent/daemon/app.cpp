@@ -172,7 +172,8 @@ struct App::Parts {
     Work(Parts& parts, const SiteAddresses& addresses)
         : nginx(parts.nginx_place()),
           proxy(parts.proxy(nginx.get(), addresses)),
-          previews(parts.journal, *parts.services, with_hosts(addresses.service_hosts), addresses.site.key),
+          previews(parts.journal, *parts.services, with_hosts(addresses.service_hosts), addresses.site.key,
+                   [this](const std::string& service) { return reconciler.drift_of(service); }),
           planner(parts.journal, *parts.services,
                   [&parts, routing = addresses.routing](const std::set<std::string>& taken) {
                     auto next = routing.next_address(parts.database.meta("last_address").value_or(""), taken);
@@ -191,7 +192,7 @@ struct App::Parts {
                    addresses.site.routing_network),
           sweep(parts.engine, traffic, parts.clock, parts.journal, addresses.site.instance),
           reconciler(parts.executor, parts.engine, parts.prober, parts.clock, parts.journal, traffic, sweep,
-                     addresses.site.instance, parts.nginx_container(),
+                     addresses.site.instance, addresses.site.routing_network, parts.nginx_container(),
                      [](const std::string& message) { spdlog::warn("{}", message); }),
           poller(
               {parts.engine, parts.mirror, parts.github.get()}, parts.clock, parts.journal, parts.database,
@@ -243,6 +244,7 @@ struct App::Parts {
   std::unique_ptr<ports::UpstreamProxy> proxy(proxy::NginxPlace* place, const SiteAddresses& addresses);
   std::string nginx_container() const;
   std::vector<std::string> notes() const;
+  std::vector<std::string> drift() const;
   rollout::Previews& previews();
   Task<void> work_forever();
   Task<void> prepare();
@@ -278,6 +280,7 @@ Task<void> App::run() {
                     parts.commands,
                     parts.changed,
                     [&parts] { return parts.notes(); },
+                    [&parts] { return parts.drift(); },
                     [&parts]() -> rollout::Previews& { return parts.previews(); }};
   const auto router = api::routes(served);
   http::Server api_server(parts.executor, http::Limits{},
@@ -334,6 +337,13 @@ std::vector<std::string> App::Parts::notes() const {
     all.push_back("changed since deployd read it: " + changed_files +
                   "; check it with `deployctl validate`, then restart deployd: systemctl restart deployd");
   }
+  return all;
+}
+
+std::vector<std::string> App::Parts::drift() const {
+  std::vector<std::string> all;
+  if (!work) return all;
+  for (const auto& [service, changes] : work->reconciler.drift()) all.insert(all.end(), changes.begin(), changes.end());
   return all;
 }
 

@@ -27,7 +27,8 @@ struct SwitchReport {
   std::optional<std::chrono::milliseconds> test;  // nginx -t; nullopt: rehearse() had done it
   std::chrono::milliseconds reload{0};            // the signal
   std::chrono::milliseconds prove{0};
-  std::vector<std::string> notes;  // what a person should know, e.g. keepalive_min_timeout is not set
+  std::vector<std::string> notes;   // what a person should know, e.g. keepalive_min_timeout is not set
+  std::vector<std::string> edited;  // paths of our files that somebody changed by hand and that are left so for now
 };
 
 class UpstreamProxy {
@@ -39,7 +40,9 @@ class UpstreamProxy {
   /// Nginx has loaded, are as before, unless the kind is in_doubt. Other kinds: not_found (no Nginx container), invalid
   /// (nginx -t refuses; the message holds its output and says whether it was broken before), timed_out (no proof),
   /// disk_full, unreachable. An upstream that no route names any more keeps getting the targets of the service that
-  /// it belonged to, for as long as the users' configuration may name it. One call at a time.
+  /// it belonged to, for as long as the users' configuration may name it. A file of ours that somebody changed by hand
+  /// stays as it is while nothing else is to be changed and it names the same targets; before it is written again its
+  /// text is kept beside it, and a note says where. One call at a time.
   virtual Task<SwitchReport> apply(std::vector<Route> routes) = 0;
 
   /// Tests the configuration as it is now, so that the next apply needs no test of its own where the users' part of it

@@ -23,6 +23,19 @@ constexpr milliseconds rehearsal_lasts{60000};
 /// Old answers were seen among new ones for up to 105 ms; without workers to compare, ask for longer than that.
 constexpr int answers_wanted_alone = 15;
 
+/// Are the files as they are wanted, but for what somebody changed in some of them by hand without touching who gets
+/// the requests?
+bool as_wanted(const FileMap& present, FileMap wanted, const std::vector<std::string>& edited) {
+  for (const auto& name : edited) {
+    const auto file = wanted.find(name);
+    if (file == wanted.end()) return false;
+    const auto& text = present.at(name);
+    if (targets_in({{name, text}}) != targets_in({*file})) return false;
+    file->second = text;
+  }
+  return present == wanted;
+}
+
 }  // namespace
 
 Nginx::Nginx(NginxPlace& place, ports::Clock& clock, NginxSettings settings, AskMarker ask_marker)
@@ -91,7 +104,8 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
   }
   const auto generation = generation_in(change.before);
   wanted.generation = generation.value_or("");
-  if (generation && render_upstream_files(wanted) == change.before) {
+  const auto edited = edited_in(change.before);
+  if (generation && as_wanted(change.before, render_upstream_files(wanted), edited)) {
     const auto start = clock_.steady_now();
     // What was proved once for all workers needs one answer only to be believed again.
     const bool proved = !remembered && facts_->proved == *generation;
@@ -100,6 +114,7 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
     if (loaded) {
       facts_->proved = *generation;
       folder_.forget();
+      for (const auto& name : edited) report.edited.push_back((folder_.path() / name).string());
       co_return report;
     }
   }

@@ -32,7 +32,7 @@ Task<bool> Nginx::confirmed(std::string generation, int answers_wanted) {
 
 Task<void> Nginx::make(Change* change, ports::SwitchReport* report) {
   folder_.remember(change->before);
-  folder_.replace(change->wanted);
+  for (auto& note : folder_.replace(change->wanted)) report->notes.push_back(std::move(note));
   std::string output;
   if (change->rehearsed) {
     output = rehearsal_->output;

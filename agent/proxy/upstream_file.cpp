@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::string_view generation_prefix = "# generation ";
 constexpr std::string_view service_prefix = "# Service ";
+constexpr std::string_view seal_prefix = "# Unchanged since deployctl wrote it: ";
 constexpr std::string_view nginx_itself = "127.0.0.1";
 
 bool is_name(std::string_view text) {
@@ -207,7 +208,36 @@ map $http_upgrade $deployctl_connection {
   return text;
 }
 
+/// Where the last line begins if it is a seal, else the text's end.
+std::size_t seal_position(std::string_view text) {
+  const auto start = text.rfind(seal_prefix);
+  const bool is_last = start != std::string_view::npos && text.find('\n', start) + 1 == text.size();
+  return is_last && (start == 0 || text[start - 1] == '\n') ? start : text.size();
+}
+
 }  // namespace
+
+std::string unsealed(std::string text) {
+  text.resize(seal_position(text));
+  return text;
+}
+
+std::string sealed(std::string text) {
+  text = unsealed(std::move(text));
+  const auto sum = sha256_hex(text);
+  return std::move(text) + std::string(seal_prefix) + sum + "\n";
+}
+
+std::vector<std::string> edited_in(const FileMap& files) {
+  const auto has_seal = [](const auto& file) { return seal_position(file.second) != file.second.size(); };
+  const bool some_have = std::any_of(files.begin(), files.end(), has_seal);
+  std::vector<std::string> edited;
+  for (const auto& file : files) {
+    const bool changed = has_seal(file) ? sealed(file.second) != file.second : !targets_in({file}).empty();
+    if (some_have && changed) edited.push_back(file.first);
+  }
+  return edited;
+}
 
 std::string pass_directive(const domain::ProxySettings& settings) {
   return (settings.grpc ? "grpc_pass grpc://" : "proxy_pass http://") + settings.upstream + ";";
@@ -239,6 +269,7 @@ FileMap render_upstream_files(const UpstreamFilesInput& input) {
                       former_file(upstream, service, heir == input.routes.end() ? nullptr : &*heir));
   }
   files[std::string(internal_file)] = internal_text(input);
+  for (auto& [name, text] : files) text = sealed(std::move(text));
   return files;
 }
 
@@ -284,6 +315,7 @@ FileMap shape_of(FileMap files) {
   constexpr std::string_view keyword = "    server ";
   const auto generation = generation_in(files).value_or("");
   for (auto& [name, text] : files) {
+    text = unsealed(std::move(text));
     if (!generation.empty()) text = replaced(std::move(text), generation, "*");
     for (auto at = text.find(keyword); at != std::string::npos; at = text.find(keyword, at + keyword.size())) {
       const auto address = at + keyword.size();

@@ -60,8 +60,8 @@ struct UpstreamFilesInput {
 ///
 /// A service that is called with gRPC has no server where others have its port, see blocked_services().
 ///
-/// Throws Error(invalid) where a name, a parameter or a directive cannot stand in an Nginx file, or where two routes
-/// have one upstream or service name.
+/// Each file is sealed. Throws Error(invalid) where a name, a parameter or a directive cannot stand in an Nginx file,
+/// or where two routes have one upstream or service name.
 FileMap render_upstream_files(const UpstreamFilesInput& input);
 
 /// The directive with which nginx.conf sends requests to a service's upstream: "proxy_pass http://backend;".
@@ -83,6 +83,16 @@ std::optional<std::string> generation_in(const FileMap& files);
 /// The files without what a switch changes in them: the targets' addresses, and the generation. Nginx accepts either
 /// every set of files of one shape or none.
 FileMap shape_of(FileMap files);
+
+/// The text with a last line by which a change made to it by hand is noticed; one that it has already is replaced.
+std::string sealed(std::string text);
+/// The text without that line.
+std::string unsealed(std::string text);
+
+/// The names of those files of ours that somebody changed since they were written. What has no seal was written by a
+/// deployd that made none, or in advance for a service that has no target yet, unless other files have one and it names
+/// targets.
+std::vector<std::string> edited_in(const FileMap& files);
 
 /// The line of the internal file that holds the generation.
 std::string generation_line(std::string_view generation);

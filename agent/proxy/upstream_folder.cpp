@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t file_bytes_max = 4 << 20;
 constexpr mode_t file_mode = 0644;  // Nginx's master may run as another user than root
 constexpr std::string_view remembered_name = ".deployctl-previous.json";  // not *.conf: Nginx does not read it
+constexpr std::string_view edited_suffix = ".edited";
 constexpr std::string_view unproved_line = "# It was missing while Nginx did not run, and is not proved yet.\n";
 }  // namespace
 
@@ -38,7 +39,19 @@ FileMap UpstreamFolder::own_files() const {
   return files;
 }
 
-void UpstreamFolder::replace(const FileMap& wanted) const {
+/// Returns where the text is now. Nginx does not read it: it is no *.conf file.
+std::string UpstreamFolder::keep(const std::string& name, const std::string& text) const {
+  for (int number = 1;; ++number) {
+    const auto path = path_ / (name + std::string(edited_suffix) + (number == 1 ? "" : "-" + std::to_string(number)));
+    std::error_code error;
+    const bool taken = std::filesystem::exists(std::filesystem::symlink_status(path, error));
+    if (taken && read_file(path, file_bytes_max) != text) continue;
+    if (!taken) write_atomically(path, text, file_mode);
+    return path.string();
+  }
+}
+
+std::vector<std::string> UpstreamFolder::replace(const FileMap& wanted) const {
   const FileMap present = own_files();
   for (const auto& [name, content] : wanted) {
     std::error_code error;
@@ -48,6 +61,15 @@ void UpstreamFolder::replace(const FileMap& wanted) const {
                               "service's file in deploy.d and remove it",
                               (path_ / name).string()));
     }
+  }
+  std::vector<std::string> kept;
+  for (const auto& name : edited_in(present)) {
+    const auto file = wanted.find(name);
+    const auto& text = present.at(name);
+    if (file != wanted.end() && file->second == text) continue;
+    kept.push_back(fmt::format("{} was changed by hand; {}, and what was there is in {}", (path_ / name).string(),
+                               file == wanted.end() ? "it is not needed any more" : "it has deployd's own text again",
+                               keep(name, text)));
   }
   const auto write = [&](const std::string& name, const std::string& content) {
     const auto old = present.find(name);
@@ -61,6 +83,7 @@ void UpstreamFolder::replace(const FileMap& wanted) const {
   }
   const auto last = wanted.find(std::string(internal_file));
   if (last != wanted.end()) write(last->first, last->second);
+  return kept;
 }
 
 void UpstreamFolder::write_missing(const FileMap& wanted) const {
@@ -68,8 +91,8 @@ void UpstreamFolder::write_missing(const FileMap& wanted) const {
   auto files = own_files();
   for (const auto& [name, text] : wanted) {
     const auto present = files.find(name);
-    const bool missing = present == files.end() || present->second.ends_with(unproved_line);
-    if (missing && name != internal_file) files[name] = text + std::string(unproved_line);
+    const bool missing = present == files.end() || present->second.find(unproved_line) != std::string::npos;
+    if (missing && name != internal_file) files[name] = sealed(unsealed(text) + std::string(unproved_line));
   }
   replace(files);
 }
@@ -100,8 +123,9 @@ void UpstreamFolder::discard_unfinished() const {
   for (const auto& entry : std::filesystem::directory_iterator(path_, error)) {
     const auto name = entry.path().filename().string();
     // As write_atomically names them: of our *.conf files, and of the note.
-    const bool ours =
-        name.starts_with('.') && (name.ends_with(".conf.tmp") || name == "." + std::string(remembered_name) + ".tmp");
+    const bool ours = name.starts_with('.') && name.ends_with(".tmp") &&
+                      (name.ends_with(".conf.tmp") || name.find(edited_suffix) != std::string::npos ||
+                       name == "." + std::string(remembered_name) + ".tmp");
     if (ours) unfinished.push_back(entry.path());
   }
   for (const auto& path : unfinished) remove_file(path);

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "agent/proxy/upstream_file.hpp"
 
@@ -18,11 +20,12 @@ class UpstreamFolder {
   FileMap own_files() const;
 
   /// Makes our files be exactly these; the one with the generation is written last. Each file is replaced atomically.
-  /// Throws Error: conflict (a file of that name is not ours; nothing was written), disk_full, failed.
-  void replace(const FileMap& wanted) const;
+  /// What somebody changed by hand is kept as NAME.edited before; returns a sentence for each. Throws Error: conflict
+  /// (a file of that name is not ours; nothing was written), disk_full, failed.
+  std::vector<std::string> replace(const FileMap& wanted) const;
 
   /// Somebody removed upstream files, and an Nginx whose configuration names an upstream that is not there does not
-  /// start: while it is down, writes those of `wanted` that are missing. They end with a line that no other file has,
+  /// start: while it is down, writes those of `wanted` that are missing. They have a line that no other file has,
   /// so that none of them is taken for one that was proved, and a later call may replace them. The file with ports to
   /// listen on is not written blindly, and nothing is while a change is interrupted. Errors as replace().
   void write_missing(const FileMap& wanted) const;
@@ -38,6 +41,8 @@ class UpstreamFolder {
   void discard_unfinished() const;
 
  private:
+  std::string keep(const std::string& name, const std::string& text) const;
+
   std::filesystem::path path_;
 };
 

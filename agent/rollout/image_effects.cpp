@@ -7,6 +7,7 @@
 #include "agent/base/error.hpp"
 #include "agent/base/text.hpp"
 #include "agent/domain/labels.hpp"
+#include "agent/rollout/drift.hpp"
 #include "agent/rollout/step_effects.hpp"
 
 namespace deploy::rollout {
@@ -298,6 +299,9 @@ Task<bool> StepEffects::is_live(Work& work, std::string revision) {
     if (!target.revision || journal_.revisions.get(*target.revision).name != revision) co_return false;
     const auto container = co_await engine_.inspect(target.container_id);
     if (!container || container->state != "running") co_return false;
+    // What somebody changed by hand is put back by a new container.
+    const auto changed = changed_by_hand(*container, target, journal_.made_with(target), site_.routing_network);
+    if (!changed.empty()) co_return false;
   }
   co_return true;
 }

@@ -36,6 +36,11 @@ std::optional<domain::Service> Journal::stored_config(const domain::Target& targ
   return domain::service_from_json(nlohmann::json::parse(revisions.get(*target.revision).config));
 }
 
+std::optional<domain::Service> Journal::made_with(const domain::Target& target) {
+  if (!target.revision || revisions.get(*target.revision).config_hash.empty()) return std::nullopt;
+  return stored_config(target);
+}
+
 bool Journal::under_way(const std::string& service) {
   const auto unfinished = rollouts.unfinished();
   return std::any_of(unfinished.begin(), unfinished.end(), [&](const domain::Rollout& rollout) {

@@ -45,6 +45,10 @@ class Journal {
   /// The configuration that the target runs with: its own revision's. nullopt: it has no revision yet.
   std::optional<domain::Service> stored_config(const domain::Target& target);
 
+  /// The configuration that the target's container was made with. nullopt: that is not known, because its revision was
+  /// found by its labels.
+  std::optional<domain::Service> made_with(const domain::Target& target);
+
   /// Grows with everything that is told.
   std::int64_t last_event() { return events_.last_seq(); }
 

@@ -140,6 +140,7 @@ Preview Previews::preview(const domain::Service& service) {
     if (!live.empty() && live.front().revision) {
       compare_with(preview, journal_.revisions.get(*live.front().revision), service);
     }
+    for (auto& change : drift_of_(service.name)) preview.differences.push_back(std::move(change));
   } catch (const Error& error) {
     preview.notes.push_back("it cannot be rolled out: " + error.message());
   }
@@ -167,7 +168,8 @@ Preview Previews::preview_back(const store::Job& job, const std::optional<domain
   preview.revision = job.revision;
   preview.live = live_revision(journal_, job.service);
   const auto live = journal_.targets.live(job.service);
-  const bool moves = preview.live != preview.revision;
+  const auto changed = drift_of_(job.service);
+  const bool moves = preview.live != preview.revision || !changed.empty();
   try {
     const auto wanted = journal_.revisions.find(job.service, job.revision);
     if (!wanted) throw Error(ErrorKind::not_found, "the revision " + job.revision + " is not there any more");
@@ -193,6 +195,7 @@ Preview Previews::preview_back(const store::Job& job, const std::optional<domain
     if (running && preview.live != preview.revision) {
       compare_with(preview, journal_.revisions.get(*running), service);
     }
+    preview.differences.insert(preview.differences.end(), changed.begin(), changed.end());
   } catch (const Error& error) {
     preview.notes.push_back("it cannot be rolled back: " + error.message());
   }

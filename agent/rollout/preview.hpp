@@ -1,6 +1,7 @@
 // What a rollout or a rollback would do now, without doing it. Reads the database only.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,8 +28,16 @@ std::vector<std::string> differences(const domain::Service& running, const domai
 
 class Previews {
  public:
-  Previews(Journal& journal, const std::vector<domain::Service>& services, Resolve resolve, std::string key)
-      : journal_(journal), services_(services), resolve_(std::move(resolve)), key_(std::move(key)) {}
+  /// What somebody changed by hand in the containers of a service, in sentences.
+  using DriftOf = std::function<std::vector<std::string>(const std::string& service)>;
+
+  Previews(Journal& journal, const std::vector<domain::Service>& services, Resolve resolve, std::string key,
+           DriftOf drift_of)
+      : journal_(journal),
+        services_(services),
+        resolve_(std::move(resolve)),
+        key_(std::move(key)),
+        drift_of_(std::move(drift_of)) {}
 
   /// Of these services, or of all where none is named, in the order in which they would go out. Names that are not
   /// configured are left out.
@@ -48,6 +57,7 @@ class Previews {
   const std::vector<domain::Service>& services_;
   Resolve resolve_;
   std::string key_;
+  DriftOf drift_of_;
 };
 
 }  // namespace deploy::rollout

@@ -1,10 +1,14 @@
 #include "agent/rollout/reconciler.hpp"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <set>
 
 #include "agent/base/error.hpp"
 #include "agent/domain/labels.hpp"
+#include "agent/rollout/drift.hpp"
 
 namespace deploy::rollout {
 
@@ -21,7 +25,7 @@ constexpr seconds reconnect{5};  // to the engine's events
 
 Reconciler::Reconciler(asio::any_io_executor executor, ports::ContainerEngine& engine, ports::HealthProber& prober,
                        ports::Clock& clock, Journal& journal, Traffic& traffic, Sweep& sweep, std::string instance,
-                       std::string nginx, Say say)
+                       std::string routing_network, std::string nginx, Say say)
     : engine_(engine),
       prober_(prober),
       clock_(clock),
@@ -29,6 +33,7 @@ Reconciler::Reconciler(asio::any_io_executor executor, ports::ContainerEngine& e
       traffic_(traffic),
       sweep_(sweep),
       instance_(std::move(instance)),
+      routing_network_(std::move(routing_network)),
       nginx_(std::move(nginx)),
       say_(std::move(say)),
       event_(executor),
@@ -59,6 +64,7 @@ Task<void> Reconciler::run() {
 
 Task<void> Reconciler::pass() {
   found_.clear();
+  found_drift_.clear();
   unsettled_ = false;
   const auto seen = journal_.last_event();
   co_await restore_routes();
@@ -68,6 +74,13 @@ Task<void> Reconciler::pass() {
     if (std::find(problems_.begin(), problems_.end(), problem) == problems_.end()) say_(problem);
   }
   problems_ = std::move(found_);
+  for (const auto& [service, changes] : found_drift_) {
+    const auto& known = drift_[service];
+    for (const auto& change : changes) {
+      if (std::find(known.begin(), known.end(), change) == known.end()) say_(change);
+    }
+  }
+  drift_ = std::move(found_drift_);
   in_order_ = !unsettled_;
   seen_ = seen;
   ++passes_;
@@ -110,6 +123,12 @@ Task<void> Reconciler::restore_routes() {
       if (std::find(notes_.begin(), notes_.end(), note) == notes_.end()) say_(note);
     }
     notes_ = report.notes;
+    for (const auto& path : report.edited) {
+      found_drift_[""].push_back(path +
+                                 " was changed by hand; the next switch writes deployd's own text again, and keeps "
+                                 "this one beside it as " +
+                                 path + ".edited");
+    }
   } catch (const Error& error) {
     found_.push_back(error.message());
     unsettled_ = true;
@@ -182,15 +201,14 @@ Task<void> Reconciler::route_healthy(std::string service) {
 /// some stopped after it crashed.
 Task<bool> Reconciler::runs(domain::Target target, std::optional<domain::Service> config) {
   const auto container = co_await engine_.inspect(target.container_id);
-  if (container && container->state == "running") co_return true;
+  if (container && container->state == "running") {
+    note_drift(target, *container);
+    co_return true;
+  }
   if (journal_.targets.get(target.id).state != domain::TargetState::live) co_return false;  // replaced meanwhile
   unsettled_ = true;
   if (!container) {
-    const auto same = target.revision
-                          ? "rollback " + target.service + " --to " + journal_.revisions.get(*target.revision).name
-                          : "rollout " + target.service;
-    found_.push_back("the container " + target.container_name +
-                     " was removed by hand; make a new one with: deployctl " + same);
+    found_.push_back("the container " + target.container_name + " was removed by hand; " + how_to_make_anew(target));
     co_return false;
   }
   const bool stopped = container->state == "exited" || container->state == "created";
@@ -206,6 +224,31 @@ Task<bool> Reconciler::runs(domain::Target target, std::optional<domain::Service
                      (stopped ? "; start it with: docker start " + target.container_name : ""));
   }
   co_return false;
+}
+
+/// A rollout changes its containers itself.
+void Reconciler::note_drift(const domain::Target& target, const ports::Container& container) {
+  const bool settled = journal_.targets.get(target.id).state == domain::TargetState::live;
+  if (!settled || journal_.under_way(target.service)) return;
+  // A rollout may have given it another name since the pass began.
+  const auto changed =
+      changed_by_hand(container, journal_.targets.get(target.id), journal_.made_with(target), routing_network_);
+  if (changed.empty()) return;
+  found_drift_[target.service].push_back(fmt::format("the container {} was changed by hand: {}; {}",
+                                                     target.container_name, fmt::join(changed, ", "),
+                                                     how_to_make_anew(target)));
+}
+
+std::vector<std::string> Reconciler::drift_of(const std::string& service) const {
+  const auto found = drift_.find(service);
+  return found == drift_.end() ? std::vector<std::string>{} : found->second;
+}
+
+std::string Reconciler::how_to_make_anew(const domain::Target& target) {
+  const auto same = target.revision
+                        ? "rollback " + target.service + " --to " + journal_.revisions.get(*target.revision).name
+                        : "rollout " + target.service;
+  return "make a new one with: deployctl " + same;
 }
 
 Task<bool> Reconciler::healthy(domain::Target target, domain::HealthCheck check) {

@@ -1,9 +1,11 @@
 // Keeps what is live in order between rollouts: Nginx has our routes and is on our network although it was restarted or
 // made anew, a live target that was stopped runs again, one that is not healthy gets no traffic while others of its
-// service do, and nothing of ours is left that belongs to nothing. Services that are paused are left as they are. The
-// engine's events are a hint that something happened; a slow pass is the truth.
+// service do, and nothing of ours is left that belongs to nothing. What else somebody changed by hand in what is live
+// is reported as drift. Services that are paused are left as they are. The engine's events are a hint that something
+// happened; a slow pass is the truth.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -21,11 +23,14 @@ class Reconciler {
  public:
   using Say = std::function<void(const std::string& message)>;
 
+  /// What somebody changed by hand, in sentences, by service; of upstream files with "" in place of a service.
+  using Drift = std::map<std::string, std::vector<std::string>>;
+
   /// `nginx`: name or id of Nginx's container, whose events matter; empty: it runs in none. `say` hears of what was
-  /// mended and of each problem once.
+  /// mended, and once of each problem and of each thing that was changed by hand.
   Reconciler(asio::any_io_executor executor, ports::ContainerEngine& engine, ports::HealthProber& prober,
              ports::Clock& clock, Journal& journal, Traffic& traffic, Sweep& sweep, std::string instance,
-             std::string nginx, Say say);
+             std::string routing_network, std::string nginx, Say say);
 
   /// Runs until it is cancelled.
   Task<void> run();
@@ -42,6 +47,10 @@ class Reconciler {
   /// What needs a person, in sentences, as of the last pass.
   const std::vector<std::string>& problems() const noexcept { return problems_; }
 
+  /// As of the last pass. It is reported and left so: a rollout makes a new container, a switch writes a file again.
+  const Drift& drift() const noexcept { return drift_; }
+  std::vector<std::string> drift_of(const std::string& service) const;
+
  private:
   Task<void> follow_events();
   void on_event(const ports::EngineEvent& event);
@@ -49,6 +58,8 @@ class Reconciler {
   Task<void> clear_away();
   Task<void> route_healthy(std::string service);
   Task<bool> runs(domain::Target target, std::optional<domain::Service> config);
+  void note_drift(const domain::Target& target, const ports::Container& container);
+  std::string how_to_make_anew(const domain::Target& target);
   Task<bool> healthy(domain::Target target, domain::HealthCheck check);
   Task<void> look_at_live();
 
@@ -59,6 +70,7 @@ class Reconciler {
   Traffic& traffic_;
   Sweep& sweep_;
   std::string instance_;
+  std::string routing_network_;
   std::string nginx_;
   Say say_;
   Signal event_;
@@ -69,6 +81,8 @@ class Reconciler {
   int passes_ = 0;
   std::int64_t seen_ = 0;  // the newest event when the pass began
   std::vector<std::string> problems_;
+  Drift drift_;
+  Drift found_drift_;               // by the pass under way
   std::vector<std::string> notes_;  // of Nginx, each said once
   std::vector<std::string> found_;  // by the pass under way
   TaskGroup beside_;

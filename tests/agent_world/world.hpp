@@ -43,6 +43,9 @@ inline rollout::ResolvedSettings as_written(const domain::Service& service) {
   return settings;
 }
 
+/// Nobody changed anything by hand.
+inline std::vector<std::string> undrifted(const std::string&) { return {}; }
+
 /// The world outside of the agent, which outlives it.
 struct World {
   World() {
@@ -141,7 +144,7 @@ struct Agent {
         adoption(*through.engine, *through.prober, journal, traffic, of.services, "instance-1", "deployctl"),
         sweep(*through.engine, traffic, of.clock, journal, "instance-1"),
         reconciler(context.get_executor(), *through.engine, *through.prober, of.clock, journal, traffic, sweep,
-                   "instance-1", "nginx", [this](const std::string& message) { said.push_back(message); }),
+                   "instance-1", "deployctl", "nginx", [this](const std::string& message) { said.push_back(message); }),
         poller(
             {*through.engine, *through.source, nullptr}, of.clock, journal, database, of.services, of.poll,
             [this] { dispatcher.wake(); }, [](const std::string&) {}, [](const std::string&) {}) {}

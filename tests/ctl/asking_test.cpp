@@ -20,7 +20,9 @@ api::StatusView some_status() {
       api::LastView{12, "rolled_back", "the container never became healthy", "2026-07-01T10:00:00.000Z"},
       api::PauseView{"", "an incident", "maria", "2026-07-01T09:00:00.000Z"}};
   api::ServiceView fresh{"웹", {}, {}, {}, {}, {}};
-  return {{backend, fresh}, {"keepalive_min_timeout is not set"}};
+  return {{backend, fresh},
+          {"keepalive_min_timeout is not set"},
+          {"the container backend-1 was changed by hand: its name is old"}};
 }
 
 api::RolloutView some_rollout() {
@@ -149,7 +151,8 @@ TEST_CASE("status is a table of services and the notes") {
         "-\n"
         "paused: backend since 2026-07-01 18:00:00 by maria (an incident); resume with: deployctl resume --all\n"
         "\n"
-        "note: keepalive_min_timeout is not set\n");
+        "note: keepalive_min_timeout is not set\n"
+        "drift: the container backend-1 was changed by hand: its name is old\n");
 }
 
 TEST_CASE("status in JSON is the agent's view") {

@@ -30,6 +30,8 @@ class FakeProxy final : public ports::UpstreamProxy {
   std::deque<Error> fail_before;
   /// Thrown after the effect: the switch is done, and the caller never learns it (the agent was killed).
   std::deque<Error> fail_after;
+  /// Files that were changed by hand, until the next call that changes something.
+  std::vector<std::string> edited;
   /// Answers of the next calls of wait_retired_workers; true where there is none.
   std::deque<bool> retired;
   /// Answers of the next calls of workers_shutting_down; 0 where there is none.
@@ -54,7 +56,9 @@ class FakeProxy final : public ports::UpstreamProxy {
       if (auto error = take(fail_before)) throw *error;
     }
     report.notes = notes;
+    if (!report.changed) report.edited = edited;
     if (report.changed) {
+      edited.clear();
       live = std::move(routes);
       history.push_back(live);
     }

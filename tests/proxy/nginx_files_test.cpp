@@ -85,6 +85,88 @@ TEST_CASE("files that an interrupted change left, and that Nginx refuses, do not
   CHECK(world.read("backend.conf").find("10.213.176.11:8080") != std::string::npos);
 }
 
+TEST_CASE("a file that was changed by hand stays until the next switch, and its text is kept") {
+  NginxWorld world;
+  world.apply({backend("10.213.176.10")});
+  const auto path = (world.folder / "backend.conf").string();
+  const auto generation = world.engine.loaded_generation;
+  const auto edited = world.read("backend.conf") + "# server 10.213.176.10:8080 weight=2;\n";
+  world.write("backend.conf", edited);
+  for (int pass = 0; pass < 2; ++pass) {
+    const auto looked = world.apply({backend("10.213.176.10")});
+    CHECK_FALSE(looked.changed);
+    CHECK(looked.edited == std::vector{path});
+    CHECK(looked.notes.empty());
+    world.start_agent();
+  }
+  CHECK(world.read("backend.conf") == edited);
+  CHECK(world.engine.loaded_generation == generation);
+  const auto switched = world.apply({backend("10.213.176.11")});
+  CHECK(switched.edited.empty());
+  CHECK(switched.notes == std::vector{path +
+                                      " was changed by hand; it has deployd's own text again, and what was "
+                                      "there is in " +
+                                      path + ".edited"});
+  CHECK(world.read("backend.conf").find("weight") == std::string::npos);
+  CHECK(world.read("backend.conf.edited") == edited);
+  CHECK(world.apply({backend("10.213.176.11")}).edited.empty());
+  // The next edit does not cost the first one.
+  world.write("backend.conf", world.read("backend.conf") + "# again\n");
+  CHECK(world.apply({backend("10.213.176.12")}).notes.size() == 1);
+  CHECK(world.read("backend.conf.edited") == edited);
+  CHECK(world.read("backend.conf.edited-2").ends_with("# again\n"));
+}
+
+TEST_CASE(
+    "a file that was changed by hand and sends requests elsewhere is written again at once, and its text is kept") {
+  NginxWorld world;
+  world.apply({backend("10.213.176.10")});
+  auto edited = world.read("backend.conf");
+  SECTION("to another address") { edited.replace(edited.find("10.213.176.10"), 13, "10.213.176.99"); }
+  SECTION("to nobody") { edited = std::string(file_header) + "upstream backend { server 10.213.176.99:8080; }\n"; }
+  world.write("backend.conf", edited);
+  const auto report = world.apply({backend("10.213.176.10")});
+  CHECK(report.changed);
+  CHECK(report.edited.empty());
+  CHECK(report.notes.size() == 1);
+  CHECK(world.read("backend.conf").find("10.213.176.10:8080") != std::string::npos);
+  CHECK(world.read("backend.conf.edited") == edited);
+}
+
+TEST_CASE("a switch that fails puts a file that was changed by hand back as it was") {
+  NginxWorld world;
+  world.apply({backend("10.213.176.10")});
+  const auto edited = world.read("backend.conf") + "# mine\n";
+  world.write("backend.conf", edited);
+  world.engine.refused_word = "10.213.176.11";
+  CHECK(world.error_of_apply({backend("10.213.176.11")}).kind() == ErrorKind::invalid);
+  CHECK(world.read("backend.conf") == edited);
+  CHECK(world.apply({backend("10.213.176.10")}).edited.size() == 1);
+}
+
+TEST_CASE("files of a deployd that did not seal them are not taken for changed by hand") {
+  NginxWorld world;
+  world.apply({backend("10.213.176.10")});
+  for (const auto& [name, text] : world.engine.files()) world.write(name, unsealed(text));
+  world.start_agent();
+  const auto report = world.apply({backend("10.213.176.10")});
+  CHECK(report.changed);
+  CHECK(report.notes.empty());
+  CHECK(report.edited.empty());
+  CHECK_FALSE(world.exists("backend.conf.edited"));
+  // Nor is what somebody wrote in advance for a service that has no target yet.
+  world.write("shop.conf", std::string(file_header) + "upstream shop { server 127.0.0.1:1 down; }\n");
+  world.engine.users_config =
+      "http { keepalive_min_timeout 5s; server { proxy_pass http://backend; proxy_pass http://shop; } }";
+  auto shop = backend("10.213.176.12");
+  shop.service = shop.settings.upstream = "shop";
+  const auto added = world.apply({backend("10.213.176.10"), shop});
+  CHECK(added.notes ==
+        std::vector<std::string>{
+            "connected the container nginx to the network deployctl as 10.213.176.2 with the names backend, shop"});
+  CHECK_FALSE(world.exists("shop.conf.edited"));
+}
+
 TEST_CASE("what the files route to is known without a database") {
   using Endpoints = std::vector<ports::Endpoint>;
   NginxWorld world;

@@ -229,7 +229,7 @@ TEST_CASE("upstream files that were removed are written again while Nginx does n
   world.error_of_apply({backend("10.213.176.11")});
   world.engine.container.state = "running";
   CHECK(world.apply({backend("10.213.176.11")}).changed);
-  CHECK(world.read("backend.conf").ends_with("}\n"));
+  CHECK(world.read("backend.conf").find("It was missing") == std::string::npos);
   world.apply({backend("10.213.176.10")});
   world.engine.container.state = "exited";
   world.error_of_apply({backend("10.213.176.12")});

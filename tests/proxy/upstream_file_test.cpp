@@ -45,12 +45,30 @@ int count(const std::string& text, const std::string& part) {
   return found;
 }
 
+TEST_CASE("a file whose text was changed since it was written is noticed") {
+  const std::string text = std::string(file_header) + "upstream backend {\n    server 10.213.176.10:8080;\n}\n";
+  CHECK(sealed(text).starts_with(text + "# Unchanged since deployctl wrote it: "));
+  CHECK(unsealed(sealed(text)) == text);
+  CHECK(unsealed(text) == text);
+  CHECK(sealed(sealed(text)) == sealed(text));
+  using Names = std::vector<std::string>;
+  const auto edited = [&](const std::string& content) {
+    return edited_in({{"backend.conf", content}, {"deployctl.conf", sealed(text)}});
+  };
+  CHECK(edited(sealed(text)).empty());
+  CHECK(edited(sealed(text) + "\n") == Names{"backend.conf"});
+  CHECK(edited(sealed(text).replace(text.find("8080"), 4, "8081")) == Names{"backend.conf"});
+  CHECK(edited(text) == Names{"backend.conf"});
+  CHECK(edited(std::string(file_header) + "upstream backend { server 127.0.0.1:1 down; }\n").empty());
+  CHECK(edited_in({{"backend.conf", text}}).empty());
+}
+
 TEST_CASE("an upstream keeps the user's parameters and directives") {
   auto backend = route("backend", "backend_pool", 8080, {{"10.213.176.10", 8080}, {"10.213.176.11", 8080}});
   backend.settings.server_parameters = "max_fails=3 fail_timeout=10s";
   backend.settings.directives = {"least_conn", "keepalive 32"};
   const auto files = render_upstream_files(input({backend}));
-  CHECK(files.at("backend_pool.conf") ==
+  CHECK(unsealed(files.at("backend_pool.conf")) ==
         "# Written by deployctl. Changes made here are lost.\n"
         "# Service backend, for traffic from outside.\n"
         "upstream backend_pool {\n"
@@ -63,7 +81,7 @@ TEST_CASE("an upstream keeps the user's parameters and directives") {
 
 TEST_CASE("an upstream without targets is one that loads and answers 502") {
   const auto files = render_upstream_files(input({route("backend", "backend", 8080, {})}));
-  CHECK(files.at("backend.conf") ==
+  CHECK(unsealed(files.at("backend.conf")) ==
         "# Written by deployctl. Changes made here are lost.\n"
         "# Service backend, for traffic from outside.\n"
         "upstream backend {\n"
@@ -80,7 +98,7 @@ TEST_CASE("an upstream that was renamed stays, with the targets and parameters t
   const auto files = render_upstream_files(renamed);
   CHECK(files.size() == 4);
   CHECK(
-      files.at("frontend.conf") ==
+      unsealed(files.at("frontend.conf")) ==
       "# Written by deployctl. Changes made here are lost.\n"
       "# Service frontend had this upstream and has the upstream shop now. deployctl removes this file when nothing in "
       "Nginx's configuration names it.\n"
@@ -88,9 +106,9 @@ TEST_CASE("an upstream that was renamed stays, with the targets and parameters t
       "    server 10.213.176.11:80 max_fails=3;\n"
       "    keepalive 32;\n"
       "}\n");
-  CHECK(files.at("front.conf")
+  CHECK(unsealed(files.at("front.conf"))
             .ends_with("upstream front {\n    server 10.213.176.11:80 max_fails=3;\n    keepalive 32;\n}\n"));
-  CHECK(files.at("shop.conf") ==
+  CHECK(unsealed(files.at("shop.conf")) ==
         "# Written by deployctl. Changes made here are lost.\n"
         "# Service frontend, for traffic from outside.\n"
         "upstream shop {\n    server 10.213.176.11:80 max_fails=3;\n    keepalive 32;\n}\n");
@@ -99,7 +117,7 @@ TEST_CASE("an upstream that was renamed stays, with the targets and parameters t
 TEST_CASE("an upstream that was taken from its service stays, with the service's targets") {
   auto inside = input({route("frontend", "", 80, {{"10.213.176.11", 80}})});
   inside.present_upstreams = {{"frontend", "frontend"}};
-  CHECK(render_upstream_files(inside).at("frontend.conf") ==
+  CHECK(unsealed(render_upstream_files(inside).at("frontend.conf")) ==
         "# Written by deployctl. Changes made here are lost.\n"
         "# Service frontend had this upstream and has none now. deployctl removes this file when nothing in Nginx's "
         "configuration names it.\n"
@@ -110,14 +128,14 @@ TEST_CASE("an upstream whose service has no route stays, without targets") {
   auto former = input({});
   former.present_upstreams = {{"billing", "billing"}, {"shop", ""}};
   const auto files = render_upstream_files(former);
-  CHECK(files.at("billing.conf") ==
+  CHECK(unsealed(files.at("billing.conf")) ==
         "# Written by deployctl. Changes made here are lost.\n"
         "# Service billing had this upstream and gets no traffic any more. deployctl removes this file when nothing in "
         "Nginx's configuration names it.\n"
         "upstream billing {\n"
         "    server 127.0.0.1:1 down;  # no target: answered 502\n"
         "}\n");
-  CHECK(files.at("shop.conf") ==
+  CHECK(unsealed(files.at("shop.conf")) ==
         "# Written by deployctl. Changes made here are lost.\n"
         "# No service in deploy.d has this upstream. deployctl removes this file when nothing in Nginx's configuration "
         "names it.\n"

@@ -22,7 +22,7 @@ struct Live {
   }
 
   std::vector<rollout::Preview> previews(const Texts& names = {}, const rollout::Resolve& resolve = as_written) {
-    return rollout::Previews(agent->journal, world.services, resolve, "key").of(names);
+    return rollout::Previews(agent->journal, world.services, resolve, "key", undrifted).of(names);
   }
 
   World world;
@@ -54,7 +54,7 @@ TEST_CASE("a preview of what was never rolled out has no live revision") {
   world.services[0].hooks.before = {migrate};
   world.services[0].strategy = domain::StrategyKind::recreate;
   Agent agent(world);
-  const auto preview = rollout::Previews(agent.journal, world.services, as_written, "key").of({}).at(0);
+  const auto preview = rollout::Previews(agent.journal, world.services, as_written, "key", undrifted).of({}).at(0);
   CHECK(preview.live.empty());
   CHECK(preview.steps == Texts{"fetch", "build", "before \"./migrate\"", "create new 1", "start new 1", "probe new 1",
                                "switch new 1", "promote new 1", "prune"});
@@ -93,6 +93,25 @@ TEST_CASE("a preview notices that a variable has another value, and does not say
     return settings;
   };
   CHECK(live.previews({"llm"}, other).at(0).differences == Texts{"a variable that the file names has another value"});
+}
+
+TEST_CASE("a preview has what somebody changed by hand, because a rollout puts it back") {
+  Live live;
+  const auto drift = [](const std::string& service) {
+    return service == "llm" ? Texts{"the container llm-1 was changed by hand"} : Texts{};
+  };
+  rollout::Previews previews(live.agent->journal, live.world.services, as_written, "key", drift);
+  const auto all = previews.of({});
+  CHECK(all.at(0).differences == Texts{"the container llm-1 was changed by hand"});
+  CHECK(all.at(1).differences.empty());
+  // So does a rollback to what is live.
+  store::Job job;
+  job.service = "llm";
+  job.revision = all[0].live;
+  const auto back = previews.of_rollbacks({job}, std::nullopt).at(0);
+  CHECK(back.differences == Texts{"the container llm-1 was changed by hand"});
+  CHECK(back.steps.size() == 10);
+  CHECK(back.notes.empty());
 }
 
 TEST_CASE("a preview says what is in the way") {
