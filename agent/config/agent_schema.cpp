@@ -210,6 +210,7 @@ void read_release(const Value& value, ReleaseSettings& release) {
 void read_limits(const Value& value, Limits& limits) {
   Fields fields(value);
   fields.integer("builds", 1, 64, limits.builds);
+  fields.integer("pulls", 1, 64, limits.pulls);
   fields.integer("rollouts", 1, 64, limits.rollouts);
   fields.duration("retry", milliseconds(0), hour, limits.retry);
   fields.finish();

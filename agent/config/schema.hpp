@@ -57,6 +57,7 @@ struct ReleaseSettings {
 
 struct Limits {
   int builds = 1;                           // at a time
+  int pulls = 3;                            // and fetches, at a time
   int rollouts = 2;                         // at a time
   std::chrono::milliseconds retry{120000};  // how long a step tries again to reach what does not answer
   bool operator==(const Limits&) const = default;

@@ -183,7 +183,7 @@ struct App::Parts {
           traffic(parts.executor, *proxy, parts.journal, *parts.services),
           effects(parts.executor, parts.engine, parts.mirror, traffic, parts.prober, parts.clock, parts.journal,
                   parts.log, addresses.site, with_hosts(addresses.service_hosts),
-                  parts.configuration.agent.limits.builds),
+                  {parts.configuration.agent.limits.builds, parts.configuration.agent.limits.pulls}),
           runner(planner, effects, parts.journal, parts.clock, parts.configuration.agent.limits.retry),
           dispatcher(parts.executor, parts.journal, parts.releases, runner, parts.clock, *parts.services,
                      parts.configuration.agent.limits.rollouts,

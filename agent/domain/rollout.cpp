@@ -49,6 +49,10 @@ constexpr NameTable<TargetState, 5> target_states{{{TargetState::planned, "plann
 
 }  // namespace
 
+bool is_source(StepKind kind) {
+  return kind == StepKind::fetch || kind == StepKind::build || kind == StepKind::pull || kind == StepKind::image;
+}
+
 bool is_final(Phase phase) { return phase != Phase::queued && phase != Phase::running && phase != Phase::undoing; }
 bool is_success(Phase phase) { return phase == Phase::succeeded || phase == Phase::unchanged; }
 

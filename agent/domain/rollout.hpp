@@ -144,6 +144,8 @@ struct Event {
   std::string text;
 };
 
+/// Does it get the image, and touch no container?
+bool is_source(StepKind kind);
 bool is_final(Phase phase);
 /// Is the wanted revision live after this?
 bool is_success(Phase phase);

@@ -24,56 +24,91 @@ std::set<std::string> dependents_of(const std::string& service, const std::vecto
   return dependents;
 }
 
+/// What it has to wait for in its own release failed; nullopt: nothing did.
+std::optional<std::string> failure_before(const domain::Rollout& rollout, const std::set<std::string>& first,
+                                          const Queue& queue) {
+  const bool goes_back = rollout.kind == domain::RolloutKind::rollback;
+  const auto together = queue.of_release(rollout.release);
+  const auto failed = std::find_if(together.begin(), together.end(), [&](const domain::Rollout& other) {
+    return first.contains(other.service) && domain::is_final(other.phase) && !domain::is_success(other.phase) &&
+           (goes_back || other.phase != Phase::superseded) && !queue.promoted(other.id);
+  });
+  if (failed == together.end()) return std::nullopt;
+  return failed->service +
+         (goes_back ? ", which depends on " + rollout.service + ", was not rolled back"
+                    : ", which " + rollout.service + " depends on, was not rolled out") +
+         " (rollout " + std::to_string(failed->id.value) + ")";
+}
+
 }  // namespace
 
 Ready choose_ready(const Queue& queue, const std::vector<domain::Service>& services, int rollouts_max) {
-  const auto& [unfinished, of_release, promoted, drains, runs_alone, running, paused] = queue;
   Ready ready;
+  std::set<std::string> begun;   // no other rollout of theirs starts
   std::set<std::string> busy;    // what depends on them waits, too
   std::set<std::string> drain;   // beside what they do another one of theirs may start
   std::set<std::string> closed;  // not beside this
   int places = rollouts_max;
-  for (const auto& rollout : unfinished) {
-    if (rollout.phase == Phase::queued && !running.contains(rollout.id)) continue;
-    if (!promoted(rollout.id)) {
-      --places;
-      busy.insert(rollout.service);
-    } else if (!drains(rollout.id) || !drain.insert(rollout.service).second) {
-      closed.insert(rollout.service);
-    }
-  }
-  for (const auto& rollout : unfinished) {
-    if (running.contains(rollout.id)) continue;
-    if (rollout.phase != Phase::queued) {  // was under way when the agent stopped
-      ready.start.push_back(rollout);
+  const auto is_begun = [&](const domain::Rollout& rollout) {
+    return rollout.phase != Phase::queued || queue.running.contains(rollout.id);
+  };
+  for (const auto& rollout : queue.unfinished) {
+    if (!is_begun(rollout)) continue;
+    if (queue.promoted(rollout.id)) {
+      if (!queue.drains(rollout.id) || !drain.insert(rollout.service).second) closed.insert(rollout.service);
       continue;
     }
+    begun.insert(rollout.service);
+    if (!queue.let_in(rollout)) continue;
+    --places;
+    busy.insert(rollout.service);
+  }
+  for (const auto& rollout : queue.unfinished) {
+    const bool was_begun = is_begun(rollout);
+    // Was under way when the agent stopped.
+    if (was_begun && !queue.running.contains(rollout.id)) ready.start.push_back(rollout);
+    if (was_begun && (queue.let_in(rollout) || rollout.phase == Phase::undoing || rollout.stop)) continue;
     const auto needed = domain::dependencies_of(rollout.service, services);
     const bool goes_back = rollout.kind == domain::RolloutKind::rollback;
     const auto first = goes_back ? dependents_of(rollout.service, services) : needed;  // in its own release
-    const auto together = of_release(rollout.release);
-    const auto failed = std::find_if(together.begin(), together.end(), [&](const domain::Rollout& other) {
-      return first.contains(other.service) && domain::is_final(other.phase) && !domain::is_success(other.phase) &&
-             (goes_back || other.phase != Phase::superseded) && !queue.promoted(other.id);
-    });
-    if (failed != together.end()) {
-      const auto why = goes_back ? ", which depends on " + rollout.service + ", was not rolled back"
-                                 : ", which " + rollout.service + " depends on, was not rolled out";
-      ready.give_up.push_back({rollout, failed->service + why + " (rollout " + std::to_string(failed->id.value) + ")"});
+    if (const auto failure = failure_before(rollout, first, queue)) {
+      ready.give_up.push_back({rollout, *failure});
       continue;
     }
-    const bool waits =
-        std::any_of(needed.begin(), needed.end(), [&](const auto& name) { return busy.contains(name); }) ||
-        std::any_of(unfinished.begin(), unfinished.end(), [&](const domain::Rollout& other) {
+    const bool is_paused = queue.paused.contains(rollout.service) || queue.paused.contains("");
+    const bool taken = (!was_begun && begun.contains(rollout.service)) || closed.contains(rollout.service);
+    const bool starts = !was_begun && !taken && !is_paused && !busy.contains(rollout.service);
+    if (starts) {
+      ready.start.push_back(rollout);
+      begun.insert(rollout.service);
+    }
+    std::string waits;
+    const auto busy_needed =
+        std::find_if(needed.begin(), needed.end(), [&](const auto& name) { return busy.contains(name); });
+    const auto unfinished_first =
+        std::find_if(queue.unfinished.begin(), queue.unfinished.end(), [&](const domain::Rollout& other) {
           return other.release == rollout.release && first.contains(other.service) && !queue.promoted(other.id);
         });
-    const bool taken = busy.contains(rollout.service) || closed.contains(rollout.service) ||
-                       (drain.contains(rollout.service) && runs_alone(rollout));
-    const bool is_paused = paused.contains(rollout.service) || paused.contains("");
-    // Whoever comes later waits behind this one if it is the same service.
+    if (is_paused) {
+      waits = "it is paused: deployctl resume " + (queue.paused.contains("") ? "--all" : rollout.service);
+    } else if (busy_needed != needed.end()) {
+      waits = "waits for " + *busy_needed + ", which it depends on";
+    } else if (unfinished_first != queue.unfinished.end()) {
+      waits =
+          "waits for " + unfinished_first->service + (goes_back ? ", which depends on it" : ", which it depends on");
+    } else if (closed.contains(rollout.service) || (drain.contains(rollout.service) && queue.runs_alone(rollout))) {
+      waits = "waits until the version before the live one has drained";
+    } else if (places <= 0) {
+      waits = "waits for a place: limits.rollouts is " + std::to_string(rollouts_max);
+    }
+    // Whoever comes later waits behind this one if it is the same service, or depends on it.
     if (!is_paused) busy.insert(rollout.service);
-    if (waits || taken || is_paused || places <= 0) continue;
-    ready.start.push_back(rollout);
+    if (!queue.at_gate.contains(rollout.id)) continue;
+    if (!waits.empty()) {
+      ready.waits[rollout.id] = waits;
+      continue;
+    }
+    ready.let_in.push_back(rollout.id);
     --places;
   }
   return ready;
@@ -91,9 +126,9 @@ Dispatcher::Dispatcher(asio::any_io_executor executor, Journal& journal, Release
       complain_(std::move(complain)),
       executor_(executor),
       changed_(executor),
-      tasks_(executor, [this](const std::string& name, std::exception_ptr cause) {
-        complain_(name + ": " + message_of(cause));
-      }) {}
+      tasks_(executor,
+             [this](const std::string& name, std::exception_ptr cause) { complain_(name + ": " + message_of(cause)); }),
+      turns_(executor) {}
 
 Task<void> Dispatcher::run() {
   std::exception_ptr stopped;
@@ -134,20 +169,58 @@ void Dispatcher::start_ready() {
   Queue now;
   now.unfinished = journal_.rollouts.unfinished();
   now.of_release = [this](domain::ReleaseId id) { return journal_.rollouts.of_release(id); };
+  now.let_in = [this](const domain::Rollout& rollout) {
+    return let_in_.contains(rollout.id) || !(rollout.phase == Phase::queued || journal_.prepares(rollout));
+  };
   now.promoted = [this](domain::RolloutId id) { return journal_.promoted(id); };
   now.drains = [this](domain::RolloutId id) { return journal_.drains(id); };
   now.runs_alone = [this](const domain::Rollout& rollout) { return runs_alone(rollout); };
   for (const auto& [id, signal] : running_) now.running.insert(id);
+  now.at_gate = at_gate_;
   for (const auto& pause : journal_.pauses.all()) now.paused.insert(pause.service);
   auto ready = choose_ready(now, services_, rollouts_max_);
-  for (auto& blocked : ready.give_up) journal_.end(blocked.rollout, Phase::cancelled, blocked.reason);
+  bool ended = false;
+  for (const auto& blocked : ready.give_up) ended = give_up(blocked) || ended;
+  let_in_.insert(ready.let_in.begin(), ready.let_in.end());
+  waits_ = std::move(ready.waits);
+  turns_.notify_all();
   for (const auto& rollout : ready.start) {
     const auto interrupt = std::make_shared<Signal>(executor_);
     running_.emplace(rollout.id, interrupt);
     tasks_.spawn("rollout " + std::to_string(rollout.id.value), run_one(rollout.id, interrupt));
   }
   // Giving up one may let its own dependents be given up, and may have ended their release.
-  if (!ready.give_up.empty()) woken_ = true;
+  if (ended) woken_ = true;
+}
+
+/// Returns whether it has ended; one that has begun gives up its image first.
+bool Dispatcher::give_up(const Ready::Blocked& blocked) {
+  auto rollout = blocked.rollout;
+  if (rollout.phase == Phase::queued) {
+    journal_.end(rollout, Phase::cancelled, blocked.reason);
+    return true;
+  }
+  journal_.stop(rollout, {Phase::cancelled, blocked.reason});
+  return false;
+}
+
+/// Says what it waits for, as often as that changes.
+Task<void> Dispatcher::await_turn(domain::RolloutId id) {
+  const auto rollout = journal_.rollouts.get(id);
+  std::string told;
+  at_gate_.insert(id);
+  wake();
+  // It may have been paused since it was let in.
+  while (!let_in_.contains(id) || journal_.is_paused(rollout.service)) {
+    if (let_in_.erase(id) > 0) wake();
+    const auto found = waits_.find(id);
+    if (found != waits_.end() && found->second != told) {
+      told = found->second;
+      journal_.tell(rollout, "note", "ready; " + told);
+    }
+    co_await turns_.wait();
+  }
+  at_gate_.erase(id);
 }
 
 bool Dispatcher::runs_alone(const domain::Rollout& rollout) {
@@ -173,10 +246,11 @@ void Dispatcher::interrupt_stopped() {
 
 Task<void> Dispatcher::run_one(domain::RolloutId id, std::shared_ptr<Signal> interrupt) {
   std::exception_ptr failure;
+  const Runner::LetIn let_in = [this, id] { return await_turn(id); };
   try {
     // An interrupted one is run again, and turns round at the step it was in.
     for (bool ended = false; !ended;) {
-      const auto done = co_await first_of(runner_.run(id, [this] { wake(); }), interrupt->wait());
+      const auto done = co_await first_of(runner_.run(id, let_in, [this] { wake(); }), interrupt->wait());
       ended = done.has_value();
     }
   } catch (...) {
@@ -189,6 +263,8 @@ Task<void> Dispatcher::run_one(domain::RolloutId id, std::shared_ptr<Signal> int
     co_await clock_.sleep_for(retry_pause);
   }
   running_.erase(id);
+  let_in_.erase(id);
+  at_gate_.erase(id);
   wake();
 }
 

@@ -18,32 +18,36 @@
 
 namespace deploy::rollout {
 
-/// What can be started now. Pure. `unfinished` and `same_release` come from the store.
+/// What can be done now.
 struct Ready {
-  std::vector<domain::Rollout> start;  // in order
+  std::vector<domain::Rollout> start;              // in order: to be run, and at first only to get their images
+  std::vector<domain::RolloutId> let_in;           // to their services' targets
+  std::map<domain::RolloutId, std::string> waits;  // why the others that have begun are not let in
   struct Blocked {
     domain::Rollout rollout;
     std::string reason;
   };
-  std::vector<Blocked> give_up;  // something it depends on failed in the same release
+  std::vector<Blocked> give_up;  // something they depend on failed in the same release
 };
 
 /// What choose_ready looks at.
 struct Queue {
   std::vector<domain::Rollout> unfinished;
   std::function<std::vector<domain::Rollout>(domain::ReleaseId)> of_release;
+  std::function<bool(const domain::Rollout&)> let_in;  // its steps beyond its image are planned, or about to be
   std::function<bool(domain::RolloutId)> promoted;
   std::function<bool(domain::RolloutId)> drains;
   std::function<bool(const domain::Rollout&)> runs_alone;  // its version, by its strategy
   std::set<domain::RolloutId> running;                     // by this dispatcher
+  std::set<domain::RolloutId> at_gate;                     // have their images, and wait to be let in
   std::set<std::string> paused;                            // services; "" is all of them
 };
 
-/// A queued rollout may start when its service is not paused and has no other rollout under way, and everything that it
-/// depends on (directly or not) is promoted or has ended in its release and is not being rolled out by another. When
-/// one of those failed in its release, it is given up.
-/// Beside one that clears away the service's next rollout starts while that drains, and not where a version must run
-/// alone; not beside two, because each keeps a version running.
+/// Pure. A queued rollout may start, and get its image, when its service is not paused and has no other rollout under
+/// way. It is let in when there is a place, and everything that it depends on (directly or not) is promoted or has
+/// ended in its release and is not being rolled out by another. When one of those failed in its release, it is given
+/// up. Beside one that clears away the service's next rollout starts while that drains, and is not let in where a
+/// version must run alone; not beside two, because each keeps a version running.
 Ready choose_ready(const Queue& queue, const std::vector<domain::Service>& services, int rollouts_max);
 
 class Dispatcher {
@@ -64,6 +68,8 @@ class Dispatcher {
  private:
   void start_ready();
   void interrupt_stopped();
+  bool give_up(const Ready::Blocked& blocked);
+  Task<void> await_turn(domain::RolloutId id);
   bool runs_alone(const domain::Rollout& rollout);
   Task<void> run_one(domain::RolloutId id, std::shared_ptr<Signal> interrupt);
 
@@ -80,6 +86,10 @@ class Dispatcher {
   TaskGroup tasks_;
   /// What is being run, and the signal that interrupts it so that it looks for a wish to stop.
   std::map<domain::RolloutId, std::shared_ptr<Signal>> running_;
+  std::set<domain::RolloutId> let_in_;
+  std::set<domain::RolloutId> at_gate_;
+  std::map<domain::RolloutId, std::string> waits_;  // of those at the gate
+  Signal turns_;                                    // who is let in, or why not, has changed
 };
 
 }  // namespace deploy::rollout

@@ -27,6 +27,7 @@ std::string pinned(const ports::Image& image, const std::string& reference) {
 }
 
 constexpr std::chrono::minutes build_deadline{30};
+constexpr std::chrono::minutes pull_deadline{30};
 
 /// Path -> kind and content of those files that are one of `paths`, or below one.
 std::map<std::string, std::pair<ports::TreeEntry::Kind, std::string>> files_below(
@@ -80,9 +81,7 @@ Task<void> StepEffects::check_disk(std::string doing) {
 Task<Outcome> StepEffects::fetch(Work& work) {
   const auto git = *work.service.source.git;
   co_await check_disk("a fetch");
-  auto log = logger(work);
-  co_await source_.fetch(git, log);
-  work.rollout.log.clear();
+  co_await update_mirror(work);
   std::string wanted = work.rollout.commit;
   if (wanted.empty()) wanted = work.rollout.ref.empty() ? work.service.branch : work.rollout.ref;
   work.rollout.commit = co_await source_.resolve(git, wanted);
@@ -98,6 +97,27 @@ Task<Outcome> StepEffects::fetch(Work& work) {
     }
   }
   co_return outcome;
+}
+
+Task<void> StepEffects::update_mirror(Work& work) {
+  auto log = logger(work);
+  const auto turn = co_await pulls_.lock();
+  co_await source_.fetch(*work.service.source.git, log);
+  work.rollout.log.clear();
+}
+
+Task<ports::Image> StepEffects::pull_image(Work& work, std::string reference) {
+  auto log = logger(work);
+  const auto turn = co_await pulls_.lock();
+  auto image = co_await first_of(engine_.pull(reference, log), clock_.sleep_for(pull_deadline));
+  if (!image) {
+    throw Error(ErrorKind::timed_out, "the pull of " + reference +
+                                          " took longer than 30 min and was stopped; what it got as far as: "
+                                          "deployctl logs " +
+                                          std::to_string(work.rollout.id.value));
+  }
+  work.rollout.log.clear();
+  co_return std::move(*image);
 }
 
 /// The live revision, where it has this configuration and the wanted commit differs from its own in no file that is the
@@ -174,11 +194,9 @@ Task<Outcome> StepEffects::pull(Work& work) {
   const auto& ref = work.rollout.ref.empty() ? work.service.branch : work.rollout.ref;
   const auto reference = asked.empty() ? expand_image(work.service.source.image, work.rollout.commit, ref) : asked;
   co_await check_disk("a pull");
-  auto log = logger(work);
   const auto before = co_await engine_.inspect_image(reference);
   if (!before) journal_.revisions.set_pulled(reference);
-  const auto image = co_await engine_.pull(reference, log);
-  work.rollout.log.clear();
+  const auto image = co_await pull_image(work, reference);
 
   domain::Revision revision;
   revision.config_hash = config_hash(work.service, resolve_(work.service), site_.key);
@@ -208,9 +226,7 @@ Task<Outcome> StepEffects::find_image(Work& work) {
   outcome.record = [this, revision] { journal_.revisions.set_image(revision); };
   if (!revision.image_asked.empty()) {
     co_await check_disk("a pull");
-    auto log = logger(work);
-    co_await engine_.pull(revision.image, log);
-    work.rollout.log.clear();
+    co_await pull_image(work, revision.image);
     outcome.detail += ", pulled again";
     co_return outcome;
   }
@@ -222,8 +238,7 @@ Task<Outcome> StepEffects::find_image(Work& work) {
                     work.service.name + " --to REVISION, of those that deployctl history shows");
   }
   co_await check_disk("a build");
-  auto log = logger(work);
-  co_await source_.fetch(*work.service.source.git, log);
+  co_await update_mirror(work);
   auto context = co_await context_of(work, revision.commit);
   co_await make_image(work, revision, std::move(context));
   outcome.detail += ", built again";

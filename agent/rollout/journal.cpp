@@ -48,6 +48,19 @@ bool Journal::under_way(const std::string& service) {
   });
 }
 
+bool Journal::prepares(const domain::Rollout& rollout) {
+  if (rollout.phase != domain::Phase::running && rollout.phase != domain::Phase::undoing) return false;
+  const auto steps = rollouts.steps(rollout.id);
+  return std::all_of(steps.begin(), steps.end(), [](const domain::Step& step) { return domain::is_source(step.kind); });
+}
+
+bool Journal::at_targets(const std::string& service) {
+  const auto unfinished = rollouts.unfinished();
+  return std::any_of(unfinished.begin(), unfinished.end(), [&](const domain::Rollout& rollout) {
+    return rollout.service == service && rollout.phase != domain::Phase::queued && !prepares(rollout);
+  });
+}
+
 bool Journal::is_paused(const std::string& service) {
   const auto all = pauses.all();
   return std::any_of(all.begin(), all.end(),

@@ -55,6 +55,11 @@ class Journal {
   /// A rollout of the service was begun and has not ended.
   bool under_way(const std::string& service);
 
+  /// It was begun, and only gets its image until it is let in: the rest of its steps is not planned yet.
+  bool prepares(const domain::Rollout& rollout);
+  /// A rollout of the service is under way and does more than prepare: it looks after the service's targets.
+  bool at_targets(const std::string& service);
+
   /// Its version is live: all that is left to do is to clear away what it replaced.
   bool promoted(domain::RolloutId rollout) {
     return rollouts.has_step(rollout, domain::StepKind::promote, domain::StepState::succeeded);

@@ -24,19 +24,23 @@ struct Slots {
   std::vector<domain::TargetId> routed;  // of the old ones; the others are not healthy
 };
 
-/// The stored form of a strategy's list: slots become target ids, a switch learns who had the traffic before it, and an
-/// old target that has none gets none.
-std::vector<domain::Step> to_steps(const domain::Rollout& rollout, const std::vector<domain::StepKind>& source,
+/// `before`: how many steps come before it.
+domain::Step new_step(const domain::Rollout& rollout, std::size_t before, domain::StepKind kind) {
+  domain::Step step;
+  step.rollout = rollout.id;
+  step.position = static_cast<int>(before) + 1;
+  step.kind = kind;
+  return step;
+}
+
+/// The stored form of a strategy's list, after the steps that are there `already`: slots become target ids, a switch
+/// learns who had the traffic before it, and an old target that has none gets none.
+std::vector<domain::Step> to_steps(const domain::Rollout& rollout, std::size_t already,
                                    const std::vector<strategies::PlannedStep>& planned, const Slots& slots) {
   std::vector<domain::Step> steps;
   const auto add = [&](domain::StepKind kind) -> domain::Step& {
-    domain::Step step;
-    step.rollout = rollout.id;
-    step.position = static_cast<int>(steps.size()) + 1;
-    step.kind = kind;
-    return steps.emplace_back(step);
+    return steps.emplace_back(new_step(rollout, already + steps.size(), kind));
   };
-  for (const auto kind : source) add(kind);
   auto routed = slots.routed;
   for (const auto& item : planned) {
     const bool switches = item.kind == domain::StepKind::switch_traffic;
@@ -152,21 +156,31 @@ std::vector<domain::StepKind> source_steps(const domain::Rollout& rollout, const
 
 void Planner::start(domain::Rollout& rollout) {
   const auto service = service_for(rollout);
-  const auto source = source_steps(rollout, service);
+  std::vector<domain::Step> steps;
+  for (const auto kind : source_steps(rollout, service)) steps.push_back(new_step(rollout, steps.size(), kind));
   journal_.transaction([&] {
-    const auto live = journal_.targets.live(service.name);
-    const auto fresh = add_targets(rollout, service);
-    const auto planned = planned_steps(service, static_cast<int>(live.size()), rollout.kind);
-    Slots slots{ids_of(fresh), ids_of(live), ids_of(journal_.targets.routed(service.name))};
-    std::stable_partition(slots.old.begin(), slots.old.end(), [&](auto id) { return !has(slots.routed, id); });
-    journal_.rollouts.add_steps(to_steps(rollout, source, planned, slots));
-    rollout.previous = live.empty() ? std::nullopt : live.front().revision;
+    journal_.rollouts.add_steps(steps);
     rollout.config = domain::to_json_value(service).dump();
     rollout.phase = domain::Phase::running;
     rollout.started = journal_.now();
     journal_.rollouts.update(rollout);
     const auto warning = warning_of(journal_, service);
     journal_.tell(rollout, "rollout.started", warning.empty() ? "started" : "started; " + warning);
+  });
+}
+
+void Planner::plan_targets(Work& work) {
+  auto& rollout = work.rollout;
+  const auto& service = work.service;
+  journal_.transaction([&] {
+    const auto live = journal_.targets.live(service.name);
+    const auto fresh = add_targets(rollout, service);
+    const auto planned = planned_steps(service, static_cast<int>(live.size()), rollout.kind);
+    Slots slots{ids_of(fresh), ids_of(live), ids_of(journal_.targets.routed(service.name))};
+    std::stable_partition(slots.old.begin(), slots.old.end(), [&](auto id) { return !has(slots.routed, id); });
+    journal_.rollouts.add_steps(to_steps(rollout, journal_.rollouts.steps(rollout.id).size(), planned, slots));
+    rollout.previous = live.empty() ? std::nullopt : live.front().revision;
+    journal_.rollouts.update(rollout);
   });
 }
 

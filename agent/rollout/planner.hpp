@@ -21,9 +21,13 @@ class Planner {
   Planner(Journal& journal, const std::vector<domain::Service>& services, NextAddress next_address)
       : journal_(journal), services_(services), next_address_(std::move(next_address)) {}
 
-  /// The queued rollout becomes running, with its steps. Throws Error(invalid) where it cannot begin: its service is no
-  /// longer configured, or has nothing to build or pull.
+  /// The queued rollout becomes running, with the steps that get its image. Throws Error(invalid) where it cannot
+  /// begin: its service is no longer configured, or has nothing to build or pull.
   void start(domain::Rollout& rollout);
+
+  /// Adds the steps that replace the service's targets, by what is live now. Once. Throws Error where there is no
+  /// address left for a new target.
+  void plan_targets(Work& work);
 
   /// A started rollout as its stored configuration and revision say.
   Work load(const domain::Rollout& rollout);

@@ -105,7 +105,7 @@ Task<void> Reconciler::follow_events() {
 /// A rollout looks after its own containers.
 void Reconciler::on_event(const ports::EngineEvent& event) {
   const bool ours = domain::labels::text(event.labels, domain::labels::instance) == instance_ &&
-                    !journal_.under_way(domain::labels::text(event.labels, domain::labels::service));
+                    !journal_.at_targets(domain::labels::text(event.labels, domain::labels::service));
   const bool nginx = !nginx_.empty() && (event.container_name == nginx_ || event.container_id.starts_with(nginx_));
   if (!ours && !nginx) return;
   woken_ = true;
@@ -141,7 +141,7 @@ Task<void> Reconciler::look_at_live() {
     if (target.state == domain::TargetState::live) services.insert(target.service);
   }
   for (const auto& service : services) {
-    if (journal_.under_way(service)) continue;
+    if (journal_.at_targets(service)) continue;
     try {
       co_await route_healthy(service);
     } catch (const Error& error) {
@@ -186,7 +186,7 @@ Task<void> Reconciler::route_healthy(std::string service) {
   if (good.empty() || live.front().port == 0 || as_wanted) co_return;
   const auto begin = [this, service, all, good] {
     // Probing takes a while, in which a rollout may have begun, or even ended.
-    if (journal_.under_way(service) || ids_of(journal_.targets.live(service)) != all) return false;
+    if (journal_.at_targets(service) || ids_of(journal_.targets.live(service)) != all) return false;
     // Before the change: if the agent ends in it, the next one does not route to what is taken out here; and a rollout
     // that begins in it knows who is healthy.
     journal_.targets.set_routed(service, good);
@@ -214,7 +214,7 @@ Task<bool> Reconciler::runs(domain::Target target, std::optional<domain::Service
   const bool stopped = container->state == "exited" || container->state == "created";
   const bool paused = journal_.is_paused(target.service);
   const bool wanted = !config || config->container.restart != "no";
-  if (journal_.under_way(target.service)) co_return false;  // since a moment ago: it looks after its containers itself
+  if (journal_.at_targets(target.service)) co_return false;  // since a moment ago: it looks after its containers itself
   if (stopped && wanted && !paused) {
     co_await engine_.start(target.container_id);
     say_("started " + target.container_name + " again, which was " + container->state +

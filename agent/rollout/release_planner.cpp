@@ -111,7 +111,10 @@ void ReleasePlanner::supersede(const store::Job& by, domain::ReleaseId release) 
     if (rollout.service != by.service) continue;
     if (rollout.phase == domain::Phase::queued) {
       journal_.end(rollout, domain::Phase::superseded, reason);
-    } else if (running_too && !wants_the_same(by, rollout) && journal_.can_stop(rollout)) {
+      continue;
+    }
+    const bool may_go = running_too || journal_.prepares(rollout);
+    if (may_go && !wants_the_same(by, rollout) && journal_.can_stop(rollout)) {
       journal_.stop(rollout, {domain::Phase::superseded, reason});
     }
   }

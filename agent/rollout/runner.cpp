@@ -33,15 +33,14 @@ std::chrono::milliseconds longest_hook(const domain::Hooks& hooks) {
 std::chrono::milliseconds deadline_of(const domain::Service& service, const domain::Step& step) {
   const auto containers = std::max<long>(1, static_cast<long>(step.targets.size()));
   switch (step.kind) {
-    case StepKind::fetch:
     case StepKind::prune:
     case StepKind::promote:
       return minutes(5);
+    case StepKind::fetch:
     case StepKind::build:
-      return hours(6);  // mostly waiting for its turn: the build itself has a deadline of its own
     case StepKind::pull:
     case StepKind::image:
-      return minutes(30);
+      return hours(6);  // mostly waiting for its turn: what it does then has a deadline of its own
     case StepKind::before:
     case StepKind::verify:
     case StepKind::after:
@@ -90,7 +89,7 @@ constexpr seconds retry_most{15};
 
 }  // namespace
 
-Task<void> Runner::run(domain::RolloutId id, std::function<void()> on_promoted) {
+Task<void> Runner::run(domain::RolloutId id, LetIn let_in, std::function<void()> on_promoted) {
   auto rollout = journal_.rollouts.get(id);
   if (rollout.phase == Phase::queued) {
     try {
@@ -101,14 +100,21 @@ Task<void> Runner::run(domain::RolloutId id, std::function<void()> on_promoted) 
     }
   }
   auto work = planner_.load(rollout);
-  if (work.rollout.phase == Phase::running) co_await go_forward(work, std::move(on_promoted));
+  if (work.rollout.phase == Phase::running) co_await go_forward(work, std::move(let_in), std::move(on_promoted));
   if (work.rollout.phase == Phase::undoing) co_await go_back(work);
 }
 
-Task<void> Runner::go_forward(Work& work, std::function<void()> on_promoted) {
+Task<void> Runner::go_forward(Work& work, LetIn let_in, std::function<void()> on_promoted) {
   auto steps = journal_.rollouts.steps(work.rollout.id);
   std::string left_over;  // what went wrong after promote: the rest is cleared away all the same
-  for (auto& step : steps) {
+  for (std::size_t next = 0; next < steps.size() || journal_.prepares(work.rollout); ++next) {
+    if (next == steps.size()) {
+      const bool wanted = !stop_wanted(work);
+      if (wanted) co_await let_in();
+      if (!plan_targets(work)) co_return;
+      steps = journal_.rollouts.steps(work.rollout.id);
+    }
+    auto& step = steps[next];
     if (step.state == StepState::succeeded) continue;
     // What a hook does to data is not cut short, and so not left half done after a start either.
     const bool hook_under_way = step.kind == StepKind::before && step.state == StepState::running;
@@ -133,6 +139,23 @@ Task<void> Runner::go_forward(Work& work, std::function<void()> on_promoted) {
     journal_.end(work.rollout, Phase::needs_operator,
                  work.revision->name + " is live, but what it replaced could not be cleared away: " + left_over);
   }
+}
+
+/// Returns false where the rollout turned round instead.
+bool Runner::plan_targets(Work& work) {
+  if (stop_wanted(work)) {
+    turn_round(work, work.rollout.stop->reason);
+    return false;
+  }
+  try {
+    planner_.plan_targets(work);
+  } catch (const Error& error) {
+    // What cannot be written down is tried again.
+    if (error.kind() != ErrorKind::conflict && error.kind() != ErrorKind::invalid) throw;
+    turn_round(work, error.message());
+    return false;
+  }
+  return true;
 }
 
 Task<void> Runner::go_back(Work& work) {

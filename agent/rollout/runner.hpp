@@ -23,15 +23,20 @@ class Runner {
          std::chrono::milliseconds retry_limit)
       : planner_(planner), effects_(effects), journal_(journal), clock_(clock), retry_limit_(retry_limit) {}
 
+  /// Returns once the rollout may do more than get its image.
+  using LetIn = std::function<Task<void>()>;
+
   /// Returns when the rollout has ended. On cancellation of the coroutine it throws, and leaves the rollout to be run
   /// again: then, and before each step until its first switch, a wish to stop it (Rollout::stop) turns it round.
-  /// `on_promoted` is called when its version has become live, before what it replaced is cleared away.
-  Task<void> run(domain::RolloutId id, std::function<void()> on_promoted);
+  /// `let_in` is called when its image is there, unless it was let in before. `on_promoted` is called when its version
+  /// has become live, before what it replaced is cleared away.
+  Task<void> run(domain::RolloutId id, LetIn let_in, std::function<void()> on_promoted);
 
  private:
   enum class Direction { forward, back };
 
-  Task<void> go_forward(Work& work, std::function<void()> on_promoted);
+  Task<void> go_forward(Work& work, LetIn let_in, std::function<void()> on_promoted);
+  bool plan_targets(Work& work);
   Task<void> go_back(Work& work);
   Task<bool> do_step(Work& work, domain::Step& step, Direction direction);
   Task<std::optional<Outcome>> try_once(Work& work, domain::Step& step, Direction direction,

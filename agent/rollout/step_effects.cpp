@@ -32,7 +32,7 @@ class Listed {
 
 StepEffects::StepEffects(asio::any_io_executor executor, ports::ContainerEngine& engine, ports::SourceMirror& source,
                          Traffic& traffic, ports::HealthProber& prober, ports::Clock& clock, Journal& journal,
-                         store::RolloutLog& log, Site site, Resolve resolve, int builds_max)
+                         store::RolloutLog& log, Site site, Resolve resolve, SourceLimits limits)
     : engine_(engine),
       source_(source),
       traffic_(traffic),
@@ -42,7 +42,8 @@ StepEffects::StepEffects(asio::any_io_executor executor, ports::ContainerEngine&
       log_(log),
       site_(std::move(site)),
       resolve_(std::move(resolve)),
-      builds_(executor, builds_max) {}
+      builds_(executor, limits.builds),
+      pulls_(executor, limits.pulls) {}
 
 Task<Outcome> StepEffects::perform(Work& work, domain::Step step) {
   using enum domain::StepKind;
@@ -155,7 +156,8 @@ bool StepEffects::drains_beside(const Work& work) {
 bool StepEffects::others_under_way(const Work& work) {
   const auto unfinished = journal_.rollouts.unfinished();
   return std::any_of(unfinished.begin(), unfinished.end(), [&](const domain::Rollout& other) {
-    return other.id != work.rollout.id && other.phase != domain::Phase::queued && !short_of_memory_.contains(other.id);
+    return other.id != work.rollout.id && other.phase != domain::Phase::queued && !journal_.prepares(other) &&
+           !short_of_memory_.contains(other.id);
   });
 }
 

@@ -70,6 +70,12 @@ struct Site {
   std::filesystem::path saved;  // folder below which hooks save what they write
 };
 
+/// How many at a time.
+struct SourceLimits {
+  int builds = 1;
+  int pulls = 3;  // and fetches
+};
+
 /// What came of an effect that worked. `record` runs in the transaction that writes the step's success.
 struct Outcome {
   std::string detail;
@@ -86,7 +92,7 @@ class StepEffects {
  public:
   StepEffects(asio::any_io_executor executor, ports::ContainerEngine& engine, ports::SourceMirror& source,
               Traffic& traffic, ports::HealthProber& prober, ports::Clock& clock, Journal& journal,
-              store::RolloutLog& log, Site site, Resolve resolve, int builds_max);
+              store::RolloutLog& log, Site site, Resolve resolve, SourceLimits limits);
 
   /// Throws Error when it did not work; the lines that show why are then in work.rollout.log.
   Task<Outcome> perform(Work& work, domain::Step step);
@@ -97,6 +103,8 @@ class StepEffects {
   Task<Outcome> build(Work& work);
   Task<Outcome> pull(Work& work);
   Task<Outcome> find_image(Work& work);
+  Task<void> update_mirror(Work& work);
+  Task<ports::Image> pull_image(Work& work, std::string reference);
   Task<Outcome> create(Work& work, domain::Step step);
   Task<Outcome> start(Work& work, domain::Step step);
   Task<Outcome> probe(Work& work, domain::Step step);
@@ -168,6 +176,7 @@ class StepEffects {
   Site site_;
   Resolve resolve_;
   AsyncSemaphore builds_;
+  AsyncSemaphore pulls_;
   std::set<domain::RolloutId> short_of_memory_;  // those that wait for others to end
 };
 

@@ -58,6 +58,7 @@ struct World {
       run_virtual(clock, engine.create_network(spec));
     }
     engine.calls.clear();
+    engine.clock = &clock;
     prober.clock = &clock;
     prober.takes = std::chrono::seconds(2);
   }
@@ -72,6 +73,8 @@ struct World {
   std::int64_t keep_free_bytes = 0;
   rollout::MemoryRule memory;
   int workers_leaving = 32;
+  int builds = 1;
+  int pulls = 3;
   bool atomic = false;
   std::chrono::milliseconds poll{0};  // between two looks for what no webhook told of; 0: never
 };
@@ -88,6 +91,14 @@ inline std::string routed_container(World& world, const std::string& service) {
     }
   }
   throw std::logic_error("requests of " + service + " go to " + targets[0].address + ", where no container is");
+}
+
+/// When the rollout was let in to its service's targets. Throws where it was not.
+inline domain::Time let_in_at(rollout::Journal& journal, domain::RolloutId id) {
+  for (const auto& step : journal.rollouts.steps(id)) {
+    if (!domain::is_source(step.kind) && step.started) return *step.started;
+  }
+  throw std::logic_error("rollout " + std::to_string(id.value) + " was never let in");
 }
 
 /// What an agent sees of the world: the fakes, or what a test puts before them.
@@ -137,7 +148,7 @@ struct Agent {
                  of.memory,
                  of.workers_leaving,
                  of.folder.path()},
-                as_written, 1),
+                as_written, {of.builds, of.pulls}),
         runner(planner, effects, journal, of.clock, std::chrono::minutes(2)),
         dispatcher(context.get_executor(), journal, releases, runner, of.clock, of.services, 2,
                    [this](const std::string& complaint) { complaints.push_back(complaint); }),

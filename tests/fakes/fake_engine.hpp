@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "agent/base/error.hpp"
+#include "agent/ports/clock.hpp"
 #include "agent/ports/container_engine.hpp"
 
 namespace deploy::tests {
@@ -43,6 +44,7 @@ class FakeEngine final : public ports::ContainerEngine {
   struct BuildOutcome {
     std::vector<std::string> log;
     std::string error;  // empty: the build works
+    std::chrono::milliseconds takes{0};
   };
 
   enum class When { before, after };  // the effect
@@ -56,6 +58,8 @@ class FakeEngine final : public ports::ContainerEngine {
   /// What a build does; by default it works.
   std::function<BuildOutcome(const ports::BuildRequest&)> on_build;
   /// Which references a registry holds, and the labels of their images; other labels are another image.
+  ports::Clock* clock = nullptr;  // for what takes time
+  /// Which references a registry holds, and the labels of their images.
   std::map<std::string, ports::Labels> registry;
   /// What disk_space() says.
   std::optional<ports::DiskSpace> free_space;

@@ -212,6 +212,7 @@ Task<std::string> FakeEngine::build(ports::BuildRequest request, ports::OnLog on
   BuildOutcome outcome;
   if (on_build) outcome = on_build(request);
   for (const auto& line : outcome.log) on_log(line);
+  if (outcome.takes.count() > 0) co_await clock->sleep_for(outcome.takes);
   if (!outcome.error.empty()) throw Error(ErrorKind::failed, "build " + request.tag + ": " + outcome.error);
   const auto id = add_image(request.tag, request.labels);
   call.done();

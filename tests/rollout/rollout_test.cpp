@@ -72,7 +72,7 @@ TEST_CASE("changes that arrive together go out in the order of depends_on, whate
   CHECK(agent.outcomes() == "llm succeeded, backend succeeded, frontend succeeded");
   const auto rollouts = agent.journal.rollouts.history("", 3);
   CHECK(rollouts[0].release == rollouts[2].release);
-  CHECK(*agent.journal.rollouts.get({2}).started >= *agent.journal.rollouts.get({1}).finished);
+  CHECK(let_in_at(agent.journal, {2}) >= *agent.journal.rollouts.get({1}).finished);
 }
 
 TEST_CASE("a change waits until none has come for the settling time, but not for ever") {

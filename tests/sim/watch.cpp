@@ -207,14 +207,14 @@ void Watch::check_enough_healthy(const std::string& after) {
 /// Nothing starts before what it depends on, nor while it is paused, and what is rolled back to is as it was then.
 void Watch::check_start(tests::Agent& agent, const domain::Rollout& rollout) {
   const auto name = "rollout " + std::to_string(rollout.id.value) + " of " + rollout.service;
-  if (agent.journal.is_paused(rollout.service)) broken(name + " was started while it was paused");
+  if (agent.journal.is_paused(rollout.service)) broken(name + " was let in while it was paused");
   const bool back = rollout.kind == domain::RolloutKind::rollback;
   for (const auto& other : agent.journal.rollouts.of_release(rollout.release)) {
     const auto first = back ? stage_.needed_by(other.service) : stage_.needed_by(rollout.service);
     if (!first.contains(back ? rollout.service : other.service)) continue;
     const bool done = domain::is_success(other.phase) || other.phase == domain::Phase::superseded;
     if (!done && !agent.journal.promoted(other.id))
-      broken(name + " was started, and " + other.service + ", which goes first, is " + domain::to_string(other.phase));
+      broken(name + " was let in, and " + other.service + ", which goes first, is " + domain::to_string(other.phase));
   }
   if (rollout.kind == domain::RolloutKind::rollback &&
       rollout.config != agent.journal.revisions.get(*rollout.revision).config)
@@ -233,7 +233,6 @@ void Watch::after_commit(tests::Agent& agent) {
     if (rollout.phase == domain::Phase::queued) continue;
     const auto id = rollout.id.value;
     seen.insert(id);
-    if (!under_way_.contains(id) && rollout.started == agent.journal.now()) check_start(agent, rollout);
     const bool only_clears = agent.journal.promoted(rollout.id);
     const auto [first, alone] = only_clears ? std::pair(busy.end(), true) : busy.emplace(rollout.service, id);
     if (!alone) {
@@ -242,13 +241,20 @@ void Watch::after_commit(tests::Agent& agent) {
     }
     if (ended_.contains(id)) broken("rollout " + std::to_string(id) + " had ended and is under way again");
     if (under_way_.contains(id)) continue;
+    if (agent.journal.prepares(rollout)) {
+      preparing_.insert(id);
+      continue;
+    }
+    // One that was brought along by a state that was put back was let in at a time that is not known.
+    const bool let_in_now = preparing_.erase(id) > 0;
+    if (let_in_now) check_start(agent, rollout);
     // What the agent wanted out of traffic, because it was ill, may have stayed there when Nginx could not be reached.
     const auto routed = static_cast<int>(agent.journal.targets.routed(rollout.service).size());
     // How it was before a rollout that a state put back brought along is not known. And what one that needs a person
     // left in traffic was never promoted: the next rollout replaces it as a whole.
     const auto last = agent.journal.rollouts.last_ended(rollout.service);
     const bool half_done = last && last->phase == domain::Phase::needs_operator;
-    const bool unknown = rollout.started != agent.journal.now() || half_done || doubted(rollout.service);
+    const bool unknown = !let_in_now || half_done || doubted(rollout.service);
     const auto config = domain::service_from_json(nlohmann::json::parse(rollout.config));
     under_way_[id] = {rollout.service, std::min(healthy_routed(rollout.service), routed), may_miss(config),
                       routed_containers(rollout.service), unknown};
@@ -291,6 +297,7 @@ void Watch::disturbed(const std::string& service) {
 void Watch::forget() {
   ended_.clear();
   under_way_.clear();
+  preparing_.clear();
   forgot_ = true;
   state_replaced_ = true;
 }

@@ -82,6 +82,7 @@ class Watch {
   std::set<std::string> proved_;
   std::set<std::string> doubted_;
   std::map<std::int64_t, UnderWay> under_way_;
+  std::set<std::int64_t> preparing_;
   std::map<std::int64_t, domain::Phase> ended_;
   std::set<std::string> disturbed_;
 };
