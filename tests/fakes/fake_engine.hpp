@@ -57,9 +57,8 @@ class FakeEngine final : public ports::ContainerEngine {
   std::function<ports::ExecResult(const Record&, const ports::ExecRequest& request)> on_exec;
   /// What a build does; by default it works.
   std::function<BuildOutcome(const ports::BuildRequest&)> on_build;
-  /// Which references a registry holds, and the labels of their images; other labels are another image.
   ports::Clock* clock = nullptr;  // for what takes time
-  /// Which references a registry holds, and the labels of their images.
+  /// Which references a registry holds, and the labels of their images; other labels are another image.
   std::map<std::string, ports::Labels> registry;
   /// What disk_space() says.
   std::optional<ports::DiskSpace> free_space;
