@@ -167,7 +167,7 @@ TEST_CASE("every key of agent.yaml arrives in its field, relative paths beside t
   wanted.webhook = webhook;
   wanted.nginx = {"my_nginx", "/srv/nginx/upstreams", 9999, 8, ""};
   wanted.release = {0ms, 2min};
-  wanted.limits = {2, 3, 30s};
+  wanted.limits = {2, 4, 3, 30s};
   wanted.poll = 90s;
   wanted.github.emplace();
   wanted.github->api = "https://github.example.com:8443/api/v3";
