@@ -35,12 +35,11 @@ TEST_CASE("real engine: limits, privileges and health of a container arrive") {
   settings.runtime = "runc";
   const auto id = run(engine.create(spec));
   run(engine.start(id));
-  const auto seen =
-      run(engine.exec(id,
-                      {"sh", "-c",
-                       "hostname; ulimit -Sn; ulimit -Hn; id -G; cat /proc/sys/net/ipv4/ip_unprivileged_port_start; "
-                       "grep -c 'NoNewPrivs:\t1' /proc/self/status; touch /x 2>/dev/null || echo read-only"},
-                      10s));
+  const auto seen = run(
+      engine.exec(id, {{"sh", "-c",
+                        "hostname; ulimit -Sn; ulimit -Hn; id -G; cat /proc/sys/net/ipv4/ip_unprivileged_port_start; "
+                        "grep -c 'NoNewPrivs:\t1' /proc/self/status; touch /x 2>/dev/null || echo read-only"},
+                       10s}));
   CHECK(seen.output == "be\n1000\n2000\n0 1234\n80\n1\nread-only\n");
   const auto value = engine::Json::parse(world.raw("GET", "/containers/" + id + "/json"));
   CHECK(value.at("Config").at("Healthcheck") == engine::Json::parse(R"({"Test": ["CMD", "true"], "Interval": 1000000000,

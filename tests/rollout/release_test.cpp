@@ -5,6 +5,7 @@
 #include "agent/base/error.hpp"
 #include "agent/rollout/taking_back.hpp"
 #include "tests/agent_world/world.hpp"
+#include "tests/fakes/run.hpp"
 
 using namespace deploy;
 using namespace deploy::tests;
