@@ -3,6 +3,7 @@
 
 #include "agent/api/commands.hpp"
 #include "agent/base/error.hpp"
+#include "agent/rollout/taking_back.hpp"
 #include "tests/agent_world/world.hpp"
 #include "tests/fakes/run.hpp"
 
