@@ -97,18 +97,6 @@ TEST_CASE("real engine: standard output is handed on as it comes, and standard e
   CHECK(result.exit_code == 3);
 }
 
-TEST_CASE("real engine: a command has an environment beside the container's own") {
-  RealWorld world;
-  auto& engine = world.engine();
-  auto spec = sleeper(world, "a");
-  spec.settings.environment = {{"KEPT", "own"}, {"MODE", "serve"}};
-  const auto id = run(engine.create(spec));
-  run(engine.start(id));
-  const std::map<std::string, std::string> environment{{"MODE", "check"}, {"TOKEN", "a b=\"c\""}};
-  const auto result = run(engine.exec(id, {{"sh", "-c", "echo $KEPT $MODE \"$TOKEN\""}, 10s, environment}));
-  CHECK(result.output == "own check a b=\"c\"\n");
-}
-
 TEST_CASE("real engine: the version is negotiated") {
   RealWorld world;
   const auto version = run(world.engine().version());

@@ -59,4 +59,16 @@ TEST_CASE("real engine: limits, privileges and health of a container arrive") {
   CHECK(run(engine.inspect(id)).value().health == "healthy");  // of an image that has no HEALTHCHECK
 }
 
+TEST_CASE("real engine: a command has an environment beside the container's own") {
+  RealWorld world;
+  auto& engine = world.engine();
+  auto spec = sleeper(world, "a");
+  spec.settings.environment = {{"KEPT", "own"}, {"MODE", "serve"}};
+  const auto id = run(engine.create(spec));
+  run(engine.start(id));
+  const std::map<std::string, std::string> environment{{"MODE", "check"}, {"TOKEN", "a b=\"c\""}};
+  const auto result = run(engine.exec(id, {{"sh", "-c", "echo $KEPT $MODE \"$TOKEN\""}, 10s, environment}));
+  CHECK(result.output == "own check a b=\"c\"\n");
+}
+
 }  // namespace deploy::tests

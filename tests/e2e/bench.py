@@ -4,6 +4,7 @@
 2. A rollout's own time (without fetch, build, boot and drain) beside the same engine and Nginx calls by a bare script.
 3. What an idle deployd takes.
 4. How long `status` takes with a long history.
+5. How long it takes to read the configuration of 200 services, and to make one release of them all.
 """
 
 import argparse
@@ -13,9 +14,11 @@ import pathlib
 import socket
 import sqlite3
 import statistics
+import subprocess
 import sys
 import time
 
+from harness import RELEASE
 from harness.repos import release
 from harness.scene import HOST, NETWORK, ROUTING, SERVICES, Scene
 from harness.wait import until
@@ -148,6 +151,7 @@ class Bench:
         idle_rss, wakeups = self.measure_idle()
         status = self.measure_status()
         self.scene.stop()
+        planning = subprocess.run([RELEASE / "planning"], check=True, capture_output=True, text=True).stdout.split()
 
         print(f"\nRequests over {self.count} rollouts of backend and llm, nginx with keepalive_min_timeout 5s\n")
         print("| clients | requests | failed | p50 ms | p99 ms | longest gap ms |\n|---|---|---|---|---|---|")
@@ -174,6 +178,8 @@ class Bench:
         print("\nStatus with 100,000 rollouts in the history (ms)\n\n| median | 99 % | longest |\n|---|---|---|")
         status.sort()
         print(f"| {statistics.median(status):.1f} | {status[len(status) * 99 // 100]:.1f} | {status[-1]:.1f} |")
+        print("\n200 services of 50 repositories (ms, medians)\n\n| load the configuration | make one release of all | `plan` |\n|---|---|---|")
+        print(f"| {planning[1]} | {planning[3]} | {planning[5]} |")
 
 
 def main():
