@@ -40,76 +40,93 @@ std::optional<std::string> failure_before(const domain::Rollout& rollout, const 
          " (rollout " + std::to_string(failed->id.value) + ")";
 }
 
-}  // namespace
-
-Ready choose_ready(const Queue& queue, const std::vector<domain::Service>& services, int rollouts_max) {
-  Ready ready;
+/// What the rollouts under way leave for others.
+struct Occupied {
   std::set<std::string> begun;   // no other rollout of theirs starts
   std::set<std::string> busy;    // what depends on them waits, too
   std::set<std::string> drain;   // beside what they do another one of theirs may start
   std::set<std::string> closed;  // not beside this
-  int places = rollouts_max;
-  const auto is_begun = [&](const domain::Rollout& rollout) {
-    return rollout.phase != Phase::queued || queue.running.contains(rollout.id);
-  };
+  int places = 0;
+};
+
+bool is_begun(const domain::Rollout& rollout, const Queue& queue) {
+  return rollout.phase != Phase::queued || queue.running.contains(rollout.id);
+}
+
+Occupied occupied_by_begun(const Queue& queue, int rollouts_max) {
+  Occupied occupied;
+  occupied.places = rollouts_max;
   for (const auto& rollout : queue.unfinished) {
-    if (!is_begun(rollout)) continue;
+    if (!is_begun(rollout, queue)) continue;
     if (queue.promoted(rollout.id)) {
-      if (!queue.drains(rollout.id) || !drain.insert(rollout.service).second) closed.insert(rollout.service);
+      const bool first = queue.drains(rollout.id) && occupied.drain.insert(rollout.service).second;
+      if (!first) occupied.closed.insert(rollout.service);
       continue;
     }
-    begun.insert(rollout.service);
+    occupied.begun.insert(rollout.service);
     if (!queue.let_in(rollout)) continue;
-    --places;
-    busy.insert(rollout.service);
+    --occupied.places;
+    occupied.busy.insert(rollout.service);
   }
+  return occupied;
+}
+
+/// Why a rollout whose image is there is not let in yet; empty: it may be. `needed` is what it depends on, `first` what
+/// goes before it in its own release.
+std::string reason_to_wait(const domain::Rollout& rollout, const std::set<std::string>& needed,
+                           const std::set<std::string>& first, const Occupied& occupied, const Queue& queue) {
+  if (queue.is_paused(rollout.service)) {
+    return "it is paused: deployctl resume " + (queue.paused.contains("") ? "--all" : rollout.service);
+  }
+  for (const auto& name : needed) {
+    if (occupied.busy.contains(name)) return "waits for " + name + ", which it depends on";
+  }
+  const bool goes_back = rollout.kind == domain::RolloutKind::rollback;
+  for (const auto& other : queue.unfinished) {
+    if (other.release != rollout.release || !first.contains(other.service) || queue.promoted(other.id)) continue;
+    return "waits for " + other.service + (goes_back ? ", which depends on it" : ", which it depends on");
+  }
+  const bool drains = occupied.drain.contains(rollout.service) && queue.runs_alone(rollout);
+  if (drains || occupied.closed.contains(rollout.service)) {
+    return "waits until the version before the live one has drained";
+  }
+  return occupied.places > 0 ? "" : "waits for a place: see limits.rollouts in agent.yaml";
+}
+
+}  // namespace
+
+Ready choose_ready(const Queue& queue, const std::vector<domain::Service>& services, int rollouts_max) {
+  Ready ready;
+  auto occupied = occupied_by_begun(queue, rollouts_max);
   for (const auto& rollout : queue.unfinished) {
-    const bool was_begun = is_begun(rollout);
+    const auto& service = rollout.service;
+    const bool was_begun = is_begun(rollout, queue);
     // Was under way when the agent stopped.
     if (was_begun && !queue.running.contains(rollout.id)) ready.start.push_back(rollout);
     if (was_begun && (queue.let_in(rollout) || rollout.phase == Phase::undoing || rollout.stop)) continue;
-    const auto needed = domain::dependencies_of(rollout.service, services);
+    const auto needed = domain::dependencies_of(service, services);
     const bool goes_back = rollout.kind == domain::RolloutKind::rollback;
-    const auto first = goes_back ? dependents_of(rollout.service, services) : needed;  // in its own release
+    const auto first = goes_back ? dependents_of(service, services) : needed;
     if (const auto failure = failure_before(rollout, first, queue)) {
       ready.give_up.push_back({rollout, *failure});
       continue;
     }
-    const bool is_paused = queue.paused.contains(rollout.service) || queue.paused.contains("");
-    const bool taken = (!was_begun && begun.contains(rollout.service)) || closed.contains(rollout.service);
-    const bool starts = !was_begun && !taken && !is_paused && !busy.contains(rollout.service);
-    if (starts) {
+    const bool taken =
+        occupied.begun.contains(service) || occupied.busy.contains(service) || occupied.closed.contains(service);
+    if (!was_begun && !taken && !queue.is_paused(service)) {
       ready.start.push_back(rollout);
-      begun.insert(rollout.service);
+      occupied.begun.insert(service);
     }
-    std::string waits;
-    const auto busy_needed =
-        std::find_if(needed.begin(), needed.end(), [&](const auto& name) { return busy.contains(name); });
-    const auto unfinished_first =
-        std::find_if(queue.unfinished.begin(), queue.unfinished.end(), [&](const domain::Rollout& other) {
-          return other.release == rollout.release && first.contains(other.service) && !queue.promoted(other.id);
-        });
-    if (is_paused) {
-      waits = "it is paused: deployctl resume " + (queue.paused.contains("") ? "--all" : rollout.service);
-    } else if (busy_needed != needed.end()) {
-      waits = "waits for " + *busy_needed + ", which it depends on";
-    } else if (unfinished_first != queue.unfinished.end()) {
-      waits =
-          "waits for " + unfinished_first->service + (goes_back ? ", which depends on it" : ", which it depends on");
-    } else if (closed.contains(rollout.service) || (drain.contains(rollout.service) && queue.runs_alone(rollout))) {
-      waits = "waits until the version before the live one has drained";
-    } else if (places <= 0) {
-      waits = "waits for a place: limits.rollouts is " + std::to_string(rollouts_max);
-    }
+    const auto waits = reason_to_wait(rollout, needed, first, occupied, queue);
     // Whoever comes later waits behind this one if it is the same service, or depends on it.
-    if (!is_paused) busy.insert(rollout.service);
+    if (!queue.is_paused(service)) occupied.busy.insert(service);
     if (!queue.at_gate.contains(rollout.id)) continue;
-    if (!waits.empty()) {
+    if (waits.empty()) {
+      ready.let_in.push_back(rollout.id);
+      --occupied.places;
+    } else {
       ready.waits[rollout.id] = waits;
-      continue;
     }
-    ready.let_in.push_back(rollout.id);
-    --places;
   }
   return ready;
 }

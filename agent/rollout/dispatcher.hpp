@@ -41,6 +41,8 @@ struct Queue {
   std::set<domain::RolloutId> running;                     // by this dispatcher
   std::set<domain::RolloutId> at_gate;                     // have their images, and wait to be let in
   std::set<std::string> paused;                            // services; "" is all of them
+
+  bool is_paused(const std::string& service) const { return paused.contains(service) || paused.contains(""); }
 };
 
 /// Pure. A queued rollout may start, and get its image, when its service is not paused and has no other rollout under

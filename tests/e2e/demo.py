@@ -89,7 +89,7 @@ class Demo:
         return max((rollout["id"] for rollout in self.agent.rollouts()), default=0)
 
     def expect_phases(self, rollouts, services, phase):
-        found = [(r["service"], r["phase"]) for r in sorted(rollouts, key=lambda r: r["started"] or "")]
+        found = [(r["service"], r["phase"]) for r in sorted(rollouts, key=self.agent.let_in)]
         self.expect(found == [(service, phase) for service in services], f"{', '.join(services)} each {phase}, in this order; "
                     f"it was {', '.join(f'{s} {p}' for s, p in found)}")
 

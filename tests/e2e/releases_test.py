@@ -56,7 +56,7 @@ class Releases(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(self.live(), self.first)
         self.assertIn("v1", self.scene.get("/api/info"))
-        back = sorted(self.scene.agent.rollouts(), key=lambda rollout: rollout["started"])[-2:]
+        back = sorted(self.scene.agent.rollouts(), key=self.scene.agent.let_in)[-2:]
         self.assertEqual([rollout["service"] for rollout in back], ["backend", "llm"])
         again = self.scene.agent.ctl("rollback", "--release", str(self.release))
         self.assertEqual(again.returncode, 2)
@@ -67,7 +67,7 @@ class Releases(unittest.TestCase):
         ended = self.push({"llm": "v2", "backend": "v2", "frontend": "v2 crash"})
         self.assertEqual(ended, {"llm": "succeeded", "backend": "succeeded", "frontend": "rolled_back"})
         until(lambda: self.live() == self.first and self.quiet(), "llm and backend to be back", 120, 0.2)
-        back = sorted(self.scene.agent.rollouts(), key=lambda rollout: rollout["started"])[-2:]
+        back = sorted(self.scene.agent.rollouts(), key=self.scene.agent.let_in)[-2:]
         self.assertEqual([(rollout["service"], rollout["phase"]) for rollout in back], [("backend", "succeeded"), ("llm", "succeeded")])
         self.assertRegex(back[0]["cause"], rf"^release {self.release} is atomic, and frontend failed in it \(rollout \d+\)$")
 

@@ -68,6 +68,12 @@ class Agent:
         """Every rollout, oldest first."""
         return sorted(self.view("history")["rollouts"], key=lambda rollout: rollout["id"])
 
+    def let_in(self, rollout):
+        """When it began to touch its service's targets; where it only got its image, when it began with that."""
+        steps = self.view("show", str(rollout["id"]))["steps"]
+        times = [step["started"] for step in steps if step["kind"] not in ("fetch", "build", "pull", "image") and step["started"]]
+        return min(times, default=rollout["started"] or "")
+
     def live(self):
         """{service: live view or None}"""
         return {entry["service"]: entry["live"] for entry in self.view("status")["services"]}
