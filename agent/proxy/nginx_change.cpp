@@ -98,15 +98,17 @@ Task<Nginx::Proof> Nginx::prove(RunningNginx nginx, std::set<std::int64_t> earli
   for (int answers = 0;;) {
     answer = co_await ask_marker_();
     answers = answer == generation ? answers + 1 : 0;
-    if (answers >= answers_wanted_beside) {
+    if (answers > 0) {
       const auto workers = co_await watch(nginx);
       left.clear();
       std::set_intersection(earlier.begin(), earlier.end(), workers.accepting.begin(), workers.accepting.end(),
                             std::back_inserter(left));
-      if (left.empty()) {
+      if (left.empty() && answers >= answers_wanted_beside) {
         Proof proof{true, ""};
         co_return proof;
       }
+      // Nobody is left to be waited for: the other answers are asked for at once.
+      if (left.empty()) continue;
     }
     if (since(start) >= settings_.proof_deadline) break;
     co_await clock_.sleep_for(poll_interval);
