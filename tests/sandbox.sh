@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # Part of ./dev, which sources it: the private sandbox of test, demo, bench, crash and sandbox, and the base images in it.
-# It takes ROOT, SELF, CACHE, SANDBOXES, BASE_SUITE, BASE_PACKAGES, say, die, need_root, release_name and apt_source from there.
+# It takes ROOT, SELF, CACHE, SANDBOXES, BASE_SUITE, BASE_PACKAGES, COMPOSE_SUITE, say, die, need_root, release_name and
+# apt_source from there.
 
 # ---- base images --------------------------------------------------------------------------------------------------
 
@@ -68,6 +69,55 @@ build_image() {
 
 engine_api() { curl --silent --show-error --unix-socket "$ENGINE_SOCKET" "${@:1:$#-1}" "http://engine${!#}"; }
 
+# ---- Docker Compose ------------------------------------------------------------------------------------------------
+
+# Compose v2 is a plugin of Docker's command line. Debian 12 has none: it is that of $COMPOSE_SUITE, unpacked into the cache.
+compose_plugin() { echo "$CACHE/docker-compose-$COMPOSE_SUITE"; }
+
+fetch_compose() {
+  local uri keyring work
+  mkdir -p "$CACHE"
+  (
+    flock 9
+    [[ ! -e $(compose_plugin) ]] || exit 0
+    say "fetching Docker Compose of Debian $COMPOSE_SUITE (once)"
+    uri=$(apt_source "$(release_name)" REPO_URI)
+    [[ -n $uri ]] || die "no apt source of this machine names its own suite: Docker Compose cannot be fetched"
+    keyring=/usr/share/keyrings/debian-archive-keyring.gpg  # debootstrap's, too
+    work=$(mktemp -d "$CACHE/fetching.XXXXXX")
+    trap 'rm -rf "$work"' EXIT
+    echo "deb [signed-by=$keyring] $uri $COMPOSE_SUITE main" >"$work/sources.list"
+    mkdir -p "$work/lists/partial" "$work/cache/archives/partial"
+    apt_beside "$work" update >"$work/log" 2>&1 && apt_beside "$work" download docker-compose >>"$work/log" 2>&1 ||
+      { tail -n 20 "$work/log" >&2; die "docker-compose of $COMPOSE_SUITE could not be fetched from $uri: see the lines above"; }
+    dpkg -x "$work"/docker-compose_*.deb "$work/root"
+    mv "$work/root/usr/libexec/docker/cli-plugins/docker-compose" "$(compose_plugin)"
+  ) 9>"$CACHE/lock"
+}
+
+# apt_beside FOLDER ARGUMENT...: apt-get with that folder's sources and lists; what this machine's apt knows stays as it is.
+apt_beside() {
+  (
+    cd "$1"
+    apt-get -o "Dir::Etc::SourceList=$1/sources.list" -o Dir::Etc::SourceParts=- -o "Dir::State::Lists=$1/lists" \
+      -o "Dir::Cache=$1/cache" -o Acquire::Languages=none -o APT::Sandbox::User=root "${@:2}" </dev/null
+  )
+}
+
+# Debian's own docker, whatever else PATH has, with Compose as its plugin.
+compose_in_sandbox() {
+  mkdir -p /run/tools "$DOCKER_CONFIG/cli-plugins"
+  ln -s /usr/bin/docker /run/tools/docker
+  ln -s "$(compose_plugin)" "$DOCKER_CONFIG/cli-plugins/docker-compose"
+  PATH=/run/tools:$PATH
+}
+
+# What is fetched once, and kept in the cache.
+fetch_once() {
+  make_base_tarball
+  fetch_compose
+}
+
 # ---- the private sandbox ------------------------------------------------------------------------------------------
 
 # run_sandbox COMMAND...: runs it in fresh network, mount and process namespaces, beside a dockerd that starts and ends with
@@ -78,7 +128,7 @@ engine_api() { curl --silent --show-error --unix-socket "$ENGINE_SOCKET" "${@:1:
 # cgroups; where even that was cut short, the next sandbox does it.
 run_sandbox() {
   need_root "a sandbox"
-  make_base_tarball
+  fetch_once
   mkdir -p "$SANDBOXES" /etc/docker
   local folder status=0
   exec 7>"$SANDBOXES/lock"  # nobody sweeps between the making of a folder and its locking
@@ -140,6 +190,7 @@ cmd_inside-sandbox() {
   export ENGINE_SOCKET=/run/docker.sock DEPLOYCTL_SANDBOX=$folder
   export DOCKER_HOST=unix://$ENGINE_SOCKET DOCKER_CONFIG=/run/docker-config
   unset DOCKER_CONTEXT DOCKER_TLS_VERIFY DOCKER_CERT_PATH
+  compose_in_sandbox
   start_engine "$folder"
   # The engine looks through all remembered connections each time a container ends: forget the tests' thousands of short
   # ones soon.
