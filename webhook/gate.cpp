@@ -11,8 +11,19 @@ namespace deploy::webhook {
 namespace {
 
 using domain::Service;
-using Services = std::vector<const Service*>;
-using Describe = std::function<std::string(const Service&)>;
+
+/// A service, and how a repository deploys it: its own, or one that it is rebuilt by.
+struct Deployed {
+  const Service* service;
+  const domain::OtherRepository* other;  // nullptr: its own repository
+
+  const std::string& repo() const { return other != nullptr ? other->repo : service->repo; }
+  const std::string& branch() const { return other != nullptr ? other->branch : service->branch; }
+  domain::Trigger trigger() const { return other != nullptr ? other->trigger : service->trigger; }
+  const std::vector<std::string>& workflows() const { return other != nullptr ? other->workflows : service->workflows; }
+};
+using Candidates = std::vector<Deployed>;
+using Describe = std::function<std::string(const Deployed&)>;
 
 Decision because(std::string reason) { return {{}, std::move(reason)}; }
 
@@ -24,66 +35,75 @@ bool equal_without_case(std::string_view left, std::string_view right) {
   });
 }
 
-Services of_repository(const std::vector<Service>& services, const std::string& full_name) {
-  Services found;
+Candidates of_repository(const std::vector<Service>& services, const std::string& full_name) {
+  Candidates found;
+  // GitHub's names ignore case, and keep the case that their owner wrote.
+  const auto add = [&](const Deployed& candidate) {
+    const auto& repo = candidate.repo();
+    if (!repo.empty() && equal_without_case(repo, full_name)) found.push_back(candidate);
+  };
   for (const auto& service : services) {
-    // GitHub's names ignore case, and keep the case that their owner wrote.
-    if (!service.repo.empty() && equal_without_case(service.repo, full_name)) found.push_back(&service);
+    add({&service, nullptr});
+    for (const auto& other : service.rebuilt_by) add({&service, &other});
   }
   return found;
 }
 
-Services only(const Services& services, const std::function<bool(const Service&)>& wanted) {
-  Services found;
-  std::copy_if(services.begin(), services.end(), std::back_inserter(found),
-               [&wanted](const Service* service) { return wanted(*service); });
+Candidates only(const Candidates& candidates, const std::function<bool(const Deployed&)>& wanted) {
+  Candidates found;
+  std::copy_if(candidates.begin(), candidates.end(), std::back_inserter(found), wanted);
   return found;
 }
 
 /// "backend is deployed from "main", worker from "release"": the verb stands once.
-std::string listed(const Services& services, const std::string& verb, const Describe& describe) {
+std::string listed(const Candidates& candidates, const std::string& verb, const Describe& describe) {
   std::string text;
-  for (const Service* service : services) {
-    text += text.empty() ? service->name + " " + verb + " " : ", " + service->name + " ";
-    text += describe(*service);
+  for (const auto& candidate : candidates) {
+    const auto& name = candidate.service->name;
+    text += text.empty() ? name + " " + verb + " " : ", " + name + " ";
+    text += describe(candidate);
   }
   return text;
 }
 
 bool is_null_commit(const std::string& commit) { return commit.find_first_not_of('0') == std::string::npos; }
 
-std::string wrong_branch(const std::string& branch, const Services& services) {
+std::string wrong_branch(const std::string& branch, const Candidates& known) {
   return "branch " + in_quotes(branch) + " is not deployed; " +
-         listed(services, "is deployed", [](const Service& service) { return "from " + in_quotes(service.branch); });
+         listed(known, "is deployed", [](const Deployed& other) { return "from " + in_quotes(other.branch()); });
 }
 
-std::string wrong_trigger(domain::Trigger trigger, const Services& services) {
+std::string wrong_trigger(domain::Trigger trigger, const Candidates& on_branch) {
   return "nothing is deployed on " + domain::to_string(trigger) + "; " +
-         listed(services, "is deployed",
-                [](const Service& service) { return "on " + domain::to_string(service.trigger); });
+         listed(on_branch, "is deployed",
+                [](const Deployed& other) { return "on " + domain::to_string(other.trigger()); });
 }
 
 std::string skipped() { return "the head commit's message says " + std::string(domain::skip_mark); }
 
 /// The services of `repository` that `trigger` deploys from `branch`, or the reason why there are none.
-std::pair<Services, std::string> matching(const std::vector<Service>& services, const std::string& repository,
-                                          const std::string& branch, domain::Trigger trigger) {
+std::pair<Candidates, std::string> matching(const std::vector<Service>& services, const std::string& repository,
+                                            const std::string& branch, domain::Trigger trigger) {
   const auto known = of_repository(services, repository);
   if (known.empty()) return {{}, "no service is deployed from repository " + in_quotes(repository)};
-  const auto on_branch = only(known, [&](const Service& service) { return service.branch == branch; });
+  const auto on_branch = only(known, [&](const Deployed& one) { return one.branch() == branch; });
   if (on_branch.empty()) return {{}, wrong_branch(branch, known)};
-  auto triggered = only(on_branch, [&](const Service& service) { return service.trigger == trigger; });
+  auto triggered = only(on_branch, [&](const Deployed& one) { return one.trigger() == trigger; });
   if (triggered.empty()) return {{}, wrong_trigger(trigger, on_branch)};
   return {triggered, {}};
 }
 
-Decision deploy(const Services& services, const std::string& commit) {
+Decision deploy(const Candidates& candidates, const std::string& commit) {
   Decision decision;
-  for (const Service* service : services) {
+  for (const auto& [service, other] : candidates) {
     domain::Change change;
     change.service = service->name;
-    change.commit = commit;
-    change.ref = service->branch;
+    if (other != nullptr) {
+      change.others = {{other->repo, commit}};
+    } else {
+      change.commit = commit;
+      change.ref = service->branch;
+    }
     decision.changes.push_back(std::move(change));
   }
   return decision;
@@ -120,7 +140,7 @@ struct Decide {
         matching(services, run.repository.full_name, run.head_branch, domain::Trigger::workflow_run);
     if (found.empty()) return because(reason);
     const auto allowed =
-        only(found, [&](const Service& service) { return domain::allows_workflow(service, run.path); });
+        only(found, [&](const Deployed& one) { return domain::allows_workflow(one.workflows(), run.path); });
     if (allowed.empty()) return because(wrong_workflow(run.path, found));
     if (domain::asks_to_skip(run.message)) return because(skipped());
     return deploy(allowed, run.head_sha);
@@ -132,11 +152,11 @@ struct Decide {
     return because("events of type " + in_quotes(other.name) + " deploy nothing");
   }
 
-  static std::string wrong_workflow(const std::string& path, const Services& candidates) {
+  static std::string wrong_workflow(const std::string& path, const Candidates& candidates) {
     return "workflow " + in_quotes(path) + " deploys nothing; " +
-           listed(candidates, "is deployed", [](const Service& service) {
+           listed(candidates, "is deployed", [](const Deployed& other) {
              std::string names;
-             for (const auto& workflow : service.workflows)
+             for (const auto& workflow : other.workflows())
                names += (names.empty() ? "" : " or ") + in_quotes(workflow);
              return "by " + names;
            });

@@ -17,7 +17,8 @@ struct Decision {
 
 /// A push deploys the services of its repository and branch that are triggered by push. A workflow run deploys those
 /// triggered by workflow_run when it ended with success for a push to their branch, in the repository itself and not in
-/// a fork (whose branches can have any name), and its file is one of the service's workflows. Nothing else deploys.
+/// a fork (whose branches can have any name), and its file is one of the service's workflows. The same of a repository
+/// that services are rebuilt by makes them again, without a commit of their own. Nothing else deploys.
 Decision decide(const GithubEvent& event, const std::vector<domain::Service>& services);
 
 }  // namespace deploy::webhook

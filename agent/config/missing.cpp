@@ -26,16 +26,20 @@ std::vector<std::string> missing_here(const Configuration& configuration) {
   if (const auto& github = configuration.agent.github; github && github->token.env.empty()) {
     note([&github] { load_token(github->token); });
   }
-  for (const auto& service : configuration.services) {
-    note([&service] { resolve(service); });
-    if (!service.source.git) continue;
-    const auto& git = *service.source.git;
+  const auto login = [&missing](const std::string& service, const std::string& at, const domain::GitSource& git) {
     for (const auto& [key, file] :
          {std::pair("ssh_key", git.ssh_key), std::pair("ssh_known_hosts", git.ssh_known_hosts)}) {
       std::error_code problem;
       if (file.empty() || std::filesystem::exists(file, problem)) continue;
       missing.push_back(
-          fmt::format("service {}: there is no file {}: make it, or correct source.git.{}", service.name, file, key));
+          fmt::format("service {}: there is no file {}: make it, or correct {}.{}", service, file, at, key));
+    }
+  };
+  for (const auto& service : configuration.services) {
+    note([&service] { resolve(service); });
+    if (service.source.git) login(service.name, "source.git", *service.source.git);
+    for (const auto& other : service.rebuilt_by) {
+      if (other.git) login(service.name, "rebuilt_by", *other.git);
     }
   }
   return missing;

@@ -9,6 +9,7 @@
 #include "agent/config/checks.hpp"
 #include "agent/config/container_schema.hpp"
 #include "agent/config/hooks_schema.hpp"
+#include "agent/config/repository_schema.hpp"
 #include "agent/config/scalars.hpp"
 #include "agent/config/schema.hpp"
 #include "agent/config/source_schema.hpp"
@@ -43,23 +44,8 @@ void read_trigger(Fields& fields, domain::Service& service) {
     fields.map().error("misses the required key `repo`", "write repo: owner/name for the webhooks of `on: " +
                                                              to_string(service.trigger) + "`, or `on: manual`");
   }
-  if (auto value = fields.find("branch")) {
-    auto branch = value->filled_text();
-    if (branch && branch->find_first_of(" ~^:?*[\\") != std::string::npos) {
-      value->error("must be the name of a branch, without patterns");
-    } else if (branch && check_printable(*value, *branch)) {
-      service.branch = std::move(*branch);
-    }
-  }
-  if (auto value = fields.find("workflows")) {
-    service.workflows = value->texts();
-    for (const auto& item : value->is_list() ? value->items() : std::vector<Value>()) {
-      if (item.is_scalar() && !item.node().text.starts_with(".github/workflows/")) {
-        item.error("must be a workflow's path", "did you mean `.github/workflows/" + item.node().text + "`?");
-      }
-    }
-    if (known && service.trigger != Trigger::workflow_run) value->error("needs `on: workflow_run`");
-  }
+  read_branch(fields, service.branch);
+  read_workflows(fields, known ? std::optional(service.trigger) : std::nullopt, service.workflows);
 }
 
 std::vector<Place> read_depends_on(Fields& fields, domain::Service& service) {
@@ -83,18 +69,7 @@ std::vector<Place> read_depends_on(Fields& fields, domain::Service& service) {
 void read_paths(Fields& fields, domain::Service& service) {
   auto value = fields.find("paths");
   if (!value) return;
-  for (const auto& item : value->items()) {
-    auto text = item.filled_text();
-    if (!text) continue;
-    while (text->ends_with('/')) text->pop_back();
-    const std::filesystem::path path(*text);
-    const bool leaves = path.is_absolute() || std::ranges::find(path, "..") != path.end();
-    if (text->empty() || leaves || path.lexically_normal() != path || text->find_first_of("*?[") != std::string::npos) {
-      item.error("must be a folder or file of the repository, without wildcards", "e.g. backend, or shared/api.proto");
-    } else {
-      service.paths.push_back(std::move(*text));
-    }
-  }
+  service.paths = repository_paths(*value);
   if (!service.source.git || !service.source.image.empty()) {
     value->error("needs `source.git` alone",
                  "an image that somebody else built is rolled out whatever its commit changed");
@@ -359,6 +334,7 @@ std::optional<ServiceFile> parse_service(const std::string& file, const std::str
     read_source(*source, service);
   }
   read_paths(fields, service);
+  read_rebuilt_by(fields, service);
   result.depends_on = read_depends_on(fields, service);
   read_vars(fields, service);
   if (auto container = fields.find("container")) {

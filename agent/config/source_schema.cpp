@@ -78,8 +78,9 @@ void check_credentials(Fields& fields, Transport transport) {
                  "a file with the host's key, made by ssh-keyscan and compared with what the host publishes");
 }
 
-domain::GitSource read_git(const Value& value) {
-  Fields fields(value);
+}  // namespace
+
+domain::GitSource read_remote(Fields& fields) {
   domain::GitSource git;
   auto transport = Transport::none;
   if (auto url = fields.require("url", "e.g. url: https://github.com/owner/name.git")) {
@@ -96,6 +97,14 @@ domain::GitSource read_git(const Value& value) {
   git.ssh_known_hosts = known_hosts.string();
   fields.text("token_env", git.token_env);
   check_credentials(fields, transport);
+  return git;
+}
+
+namespace {
+
+domain::GitSource read_git(const Value& value) {
+  Fields fields(value);
+  auto git = read_remote(fields);
   read_inner_path(fields, "context", git.context);
   read_inner_path(fields, "dockerfile", git.dockerfile);
   if (auto target = fields.find("target")) git.target = target->text().value_or("");

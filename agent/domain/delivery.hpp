@@ -11,9 +11,10 @@ namespace deploy::domain {
 /// One commit that is to go out on one service.
 struct Change {
   std::string service;
-  std::string commit;  // 40 hexadecimal digits; empty: whatever `ref` is at the time
-  std::string ref;     // a branch or a tag, as configured; empty: none
-  std::string image;   // a reference given by hand; empty: as configured
+  std::string commit;   // 40 hexadecimal digits; empty: whatever `ref` is at the time
+  std::string ref;      // a branch or a tag, as configured; empty: none
+  std::string image;    // a reference given by hand; empty: as configured
+  Commits others = {};  // of other repositories that want the service to be made again
 };
 
 /// What GitHub sent, after its signature was verified. Source: GitHub "Webhook events and payloads".

@@ -14,9 +14,8 @@ std::string why_not_green(const WorkflowRun& run) {
   return "";
 }
 
-bool allows_workflow(const Service& service, const std::string& path) {
-  return service.workflows.empty() ||
-         std::find(service.workflows.begin(), service.workflows.end(), path) != service.workflows.end();
+bool allows_workflow(const std::vector<std::string>& workflows, const std::string& path) {
+  return workflows.empty() || std::find(workflows.begin(), workflows.end(), path) != workflows.end();
 }
 
 std::string workflow_file(std::string path) {

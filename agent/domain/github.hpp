@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "agent/domain/service.hpp"
 
@@ -33,8 +34,8 @@ struct WorkflowRun {
 /// success, for a push, and not for a fork, whose branches can have any name.
 std::string why_not_green(const WorkflowRun& run);
 
-/// Whether a run of the workflow with this path may deploy the service.
-bool allows_workflow(const Service& service, const std::string& path);
+/// Whether a run of the workflow with this path may deploy what these workflows deploy; none means any.
+bool allows_workflow(const std::vector<std::string>& workflows, const std::string& path);
 
 /// The path of a workflow's file without the "@ref" that GitHub adds.
 std::string workflow_file(std::string path);

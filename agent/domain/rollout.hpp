@@ -81,6 +81,7 @@ struct Revision {
   std::string service;
   std::string name;              // e.g. backend-3f2a1c9-c0de; unique
   std::string commit;            // empty: not known
+  Commits others;                // of the repositories that it is rebuilt by, as far as they were known
   std::string image;             // what a container is created from: an image id, or repository@sha256:…
   std::string image_asked;       // the reference as it was asked for; empty: built here
   bool image_is_ours = false;    // we built or first pulled it, so prune may remove it
@@ -120,6 +121,7 @@ struct Rollout {
   std::string commit;                  // wanted; filled in by fetch where a ref was wanted
   std::string ref;                     // wanted branch, tag or commit; empty: the configured branch
   std::string image;                   // wanted reference; empty: as configured
+  Commits others;                      // of the repositories that it is rebuilt by; filled in by fetch or pull
   std::optional<RevisionId> revision;  // wanted by a rollback; else filled in by build or pull
   std::optional<RevisionId> previous;  // live when it began
   std::string config;                  // the service's configuration it runs with, as JSON; filled in when it starts

@@ -45,6 +45,25 @@ std::optional<Supersede> supersede_from(const std::string& name) { return value_
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(GitSource, url, ssh_key, ssh_known_hosts, token_env, context,
                                                 dockerfile, target, args)
+
+void to_json(nlohmann::json& value, const OtherRepository& other) {
+  value = {{"repo", other.repo},
+           {"branch", other.branch},
+           {"trigger", to_string(other.trigger)},
+           {"workflows", other.workflows},
+           {"paths", other.paths}};
+  if (other.git) value["git"] = *other.git;
+}
+
+void from_json(const nlohmann::json& value, OtherRepository& other) {
+  other.repo = value.value("repo", other.repo);
+  other.branch = value.value("branch", other.branch);
+  other.trigger = trigger_from(value.value("trigger", "push")).value_or(Trigger::manual);
+  other.workflows = value.value("workflows", other.workflows);
+  other.paths = value.value("paths", other.paths);
+  if (value.contains("git")) other.git = value.at("git").get<GitSource>();
+}
+
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(PublishedPort, address, host, container, protocol)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Device, host, container, permissions)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ContainerHealthcheck, test, interval, timeout, start_period, retries)
@@ -100,6 +119,7 @@ nlohmann::json to_json_value(const Service& service) {
                        {"hooks", service.hooks},         {"migrates_on_boot", service.migrates_on_boot},
                        {"retain", service.retain},       {"supersede", to_string(service.supersede)}};
   if (service.source.git) value["git"] = *service.source.git;
+  if (!service.rebuilt_by.empty()) value["rebuilt_by"] = service.rebuilt_by;
   return value;
 }
 
@@ -113,6 +133,7 @@ Service service_from_json(const nlohmann::json& value) {
   service.source.image = value.value("image", service.source.image);
   if (value.contains("git")) service.source.git = value.at("git").get<GitSource>();
   service.paths = value.value("paths", service.paths);
+  service.rebuilt_by = value.value("rebuilt_by", service.rebuilt_by);
   service.depends_on = value.value("depends_on", service.depends_on);
   service.vars = value.value("vars", service.vars);
   service.container = value.value("container", service.container);

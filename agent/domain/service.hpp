@@ -42,6 +42,17 @@ struct Source {
   bool operator==(const Source&) const = default;
 };
 
+/// Another repository whose commits make the service be built, or pulled, again.
+struct OtherRepository {
+  std::string repo;  // owner/name as GitHub names it
+  std::string branch = "main";
+  Trigger trigger = Trigger::push;  // or workflow_run
+  std::vector<std::string> workflows;
+  std::optional<GitSource> git;    // its address and how to log in; none: its commits are known by webhooks alone
+  std::vector<std::string> paths;  // a commit that changes nothing below them changes nothing; empty: all
+  bool operator==(const OtherRepository&) const = default;
+};
+
 /// A port of the host that leads to one of the container.
 struct PublishedPort {
   std::string address;  // of the host; empty: all
@@ -181,6 +192,7 @@ struct Service {
   Source source;
   std::vector<std::string>
       paths;  // of its repository: a commit that changes nothing below them changes nothing; empty: all
+  std::vector<OtherRepository> rebuilt_by;
   std::vector<std::string> depends_on;
   std::vector<std::string> vars;  // env files for ${…}; not handed to the container
   ContainerSettings container;

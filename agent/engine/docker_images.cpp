@@ -28,6 +28,7 @@ std::string build_path(const ports::BuildRequest& request) {
   if (!request.target.empty()) path += "&target=" + http::url_encode(request.target);
   if (!request.args.empty()) path += "&buildargs=" + http::url_encode(Json(request.args).dump());
   if (!request.labels.empty()) path += "&labels=" + http::url_encode(Json(request.labels).dump());
+  if (request.from_scratch) path += "&nocache=1";
   return path;
 }
 

@@ -98,6 +98,7 @@ struct BuildRequest {
   std::map<std::string, std::string> args;
   std::string tag;
   Labels labels;
+  bool from_scratch = false;  // takes no step from the engine's cache
 };
 
 using OnData = std::function<void(std::string_view data)>;

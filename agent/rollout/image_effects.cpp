@@ -1,4 +1,4 @@
-// The effects of steps that get an image or give one up: fetch, build, pull, image, prune.
+// The effects of steps that get an image or give one up: build, pull, image, prune.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -28,19 +28,6 @@ std::string pinned(const ports::Image& image, const std::string& reference) {
 
 constexpr std::chrono::minutes build_deadline{30};
 constexpr std::chrono::minutes pull_deadline{30};
-
-/// Path -> kind and content of those files that are one of `paths`, or below one.
-std::map<std::string, std::pair<ports::TreeEntry::Kind, std::string>> files_below(
-    const ports::SourceTree& tree, const std::vector<std::string>& paths) {
-  std::map<std::string, std::pair<ports::TreeEntry::Kind, std::string>> files;
-  for (const auto& entry : tree.entries()) {
-    const bool below = std::any_of(paths.begin(), paths.end(), [&](const std::string& path) {
-      return entry.path == path || entry.path.starts_with(path + "/");
-    });
-    if (below) files[entry.path] = {entry.kind, entry.object};
-  }
-  return files;
-}
 
 void check_dockerfile(const ports::SourceTree& tree, const domain::GitSource& git, const std::string& commit) {
   const auto& entries = tree.entries();
@@ -78,34 +65,6 @@ Task<void> StepEffects::check_disk(std::string doing) {
   }
 }
 
-Task<Outcome> StepEffects::fetch(Work& work) {
-  const auto git = *work.service.source.git;
-  co_await check_disk("a fetch");
-  co_await update_mirror(work);
-  std::string wanted = work.rollout.commit;
-  if (wanted.empty()) wanted = work.rollout.ref.empty() ? work.service.branch : work.rollout.ref;
-  work.rollout.commit = co_await source_.resolve(git, wanted);
-  Outcome outcome;
-  outcome.detail = "commit " + work.rollout.commit.substr(0, 7);
-  if (work.service.source.image.empty()) {
-    const auto hash = config_hash(work.service, resolve_(work.service), site_.key);
-    outcome.live_already = co_await is_live(work, revision_name(work.service.name, work.rollout.commit, hash));
-    if (!outcome.live_already) {
-      const auto same = co_await live_with_same_files(work, hash);
-      outcome.live_already = !same.empty();
-      if (outcome.live_already) outcome.detail += ": nothing below `paths` differs from " + same;
-    }
-  }
-  co_return outcome;
-}
-
-Task<void> StepEffects::update_mirror(Work& work) {
-  auto log = logger(work);
-  const auto turn = co_await pulls_.lock();
-  co_await source_.fetch(*work.service.source.git, log);
-  work.rollout.log.clear();
-}
-
 Task<ports::Image> StepEffects::pull_image(Work& work, std::string reference) {
   auto log = logger(work);
   const auto turn = co_await pulls_.lock();
@@ -120,33 +79,12 @@ Task<ports::Image> StepEffects::pull_image(Work& work, std::string reference) {
   co_return std::move(*image);
 }
 
-/// The live revision, where it has this configuration and the wanted commit differs from its own in no file that is the
-/// service's; else empty.
-Task<std::string> StepEffects::live_with_same_files(Work& work, std::string hash) {
-  const auto live = journal_.targets.live(work.service.name);
-  if (work.service.paths.empty() || live.empty() || !live.front().revision) co_return "";
-  const auto revision = journal_.revisions.get(*live.front().revision);
-  if (revision.config_hash != hash || revision.commit.empty()) co_return "";
-  auto whole = *work.service.source.git;
-  whole.context = ".";
-  std::string same;
-  try {
-    const auto before = co_await source_.tree(whole, revision.commit);
-    const auto after = co_await source_.tree(whole, work.rollout.commit);
-    if (files_below(*before, work.service.paths) == files_below(*after, work.service.paths)) same = revision.name;
-  } catch (const Error& error) {
-    // A commit that was taken out of the repository's history cannot be compared.
-    if (error.kind() != ErrorKind::not_found) throw;
-  }
-  if (!same.empty() && !co_await is_live(work, same)) same.clear();
-  co_return same;
-}
-
 Task<Outcome> StepEffects::build(Work& work) {
   domain::Revision revision;
   revision.config_hash = config_hash(work.service, resolve_(work.service), site_.key);
-  revision.name = revision_name(work.service.name, work.rollout.commit, revision.config_hash);
+  revision.name = revision_name(work.service.name, work.rollout.commit, revision.config_hash, work.rollout.others);
   revision.commit = work.rollout.commit;
+  revision.others = work.rollout.others;
   revision.image = image_tag(work.service.name, revision.name);
   revision.image_is_ours = true;
   co_await check_disk("a build");
@@ -178,6 +116,8 @@ Task<void> StepEffects::make_image(Work& work, domain::Revision revision, std::s
   request.labels = {{domain::labels::instance, site_.instance},
                     {domain::labels::service, work.service.name},
                     {domain::labels::revision, revision.name}};
+  // A step that fetches from another repository looks the same as before to the engine.
+  request.from_scratch = !work.service.rebuilt_by.empty();
   auto log = logger(work);
   const auto turn = co_await builds_.lock();
   const auto built = co_await first_of(engine_.build(request, log), clock_.sleep_for(build_deadline));
@@ -198,17 +138,19 @@ Task<Outcome> StepEffects::pull(Work& work) {
   if (!before) journal_.revisions.set_pulled(reference);
   const auto image = co_await pull_image(work, reference);
 
+  work.rollout.others = known_others(work);
   domain::Revision revision;
   revision.config_hash = config_hash(work.service, resolve_(work.service), site_.key);
   revision.name = revision_name(work.service.name, work.rollout.commit.empty() ? image.id : work.rollout.commit,
-                                revision.config_hash);
+                                revision.config_hash, work.rollout.others);
   revision.commit = work.rollout.commit;
+  revision.others = work.rollout.others;
   revision.image = pinned(image, reference);
   revision.image_asked = reference;
   revision.image_is_ours = journal_.revisions.was_pulled(reference) || (before && before->id != image.id);
   Outcome outcome;
   outcome.detail = revision.image;
-  outcome.live_already = co_await is_live(work, revision.name);
+  outcome.live_already = co_await is_live(work, live_with_same_image(work, revision));
   if (outcome.live_already) co_return outcome;
   outcome.record = [this, &work, revision] {
     intend(work, revision);
@@ -237,8 +179,15 @@ Task<Outcome> StepEffects::find_image(Work& work) {
                     "another revision: deployctl rollback " +
                     work.service.name + " --to REVISION, of those that deployctl history shows");
   }
+  if (!work.service.rebuilt_by.empty()) {
+    throw Error(ErrorKind::not_found,
+                "the image " + revision.image + " of " + revision.name +
+                    " was removed by hand, and it cannot be made again as it was, because other repositories took part "
+                    "in it (rebuilt_by); roll back to another revision: deployctl rollback " +
+                    work.service.name + " --to REVISION, of those that deployctl history shows");
+  }
   co_await check_disk("a build");
-  co_await update_mirror(work);
+  co_await update_mirror(work, *work.service.source.git);
   auto context = co_await context_of(work, revision.commit);
   co_await make_image(work, revision, std::move(context));
   outcome.detail += ", built again";

@@ -33,7 +33,7 @@ nlohmann::json defaults() {
 nlohmann::json what_runs(const domain::Service& service) {
   auto value = domain::to_json_value(service);
   for (const auto* name :
-       {"repo", "branch", "trigger", "workflows", "paths", "depends_on", "vars", "strategy", "max_surge",
+       {"repo", "branch", "trigger", "workflows", "paths", "rebuilt_by", "depends_on", "vars", "strategy", "max_surge",
         "max_unavailable", "bake", "drain", "hooks", "migrates_on_boot", "retain", "supersede", "image"}) {
     value.erase(name);
   }
@@ -51,9 +51,13 @@ std::string config_hash(const domain::Service& service, const ResolvedSettings& 
   return hmac_sha256_hex(key, what_runs(resolved).dump());
 }
 
-std::string revision_name(const std::string& service, const std::string& origin, const std::string& hash) {
+std::string revision_name(const std::string& service, const std::string& origin, const std::string& hash,
+                          const domain::Commits& others) {
   const auto digits = origin.starts_with("sha256:") ? origin.substr(7) : origin;
-  return service + "-" + digits.substr(0, 7) + "-" + hash.substr(0, 6);
+  const auto own = service + "-" + digits.substr(0, 7) + "-" + hash.substr(0, 6);
+  if (others.empty()) return own;
+  const auto rest = others.size() == 1 ? others.begin()->second : sha256_hex(nlohmann::json(others).dump());
+  return own + "-" + rest.substr(0, 7);
 }
 
 std::string container_name(const domain::Revision& revision, const domain::Target& target) {

@@ -24,8 +24,10 @@ nlohmann::json what_runs(const domain::Service& service);
 std::string config_hash(const domain::Service& service, const ResolvedSettings& settings, const std::string& key);
 
 /// <service>-<commit, 7 digits>-<configuration, 6 digits>; `origin` is a commit id, or an image id where no commit is
-/// known.
-std::string revision_name(const std::string& service, const std::string& origin, const std::string& hash);
+/// known. Where the service is rebuilt by other repositories, 7 digits follow that tell their `others` apart: of the
+/// commit where it is one, else of a hash of them all.
+std::string revision_name(const std::string& service, const std::string& origin, const std::string& hash,
+                          const domain::Commits& others);
 
 /// <revision>-<rollout>-<slot>: one rollout never takes another's container for its own.
 std::string container_name(const domain::Revision& revision, const domain::Target& target);

@@ -22,7 +22,17 @@ bool goes_by_image(const domain::Service& service) {
 std::string short_commit(const std::string& commit) { return commit.substr(0, 7); }
 
 /// "main of you/backend"
-std::string branch_of(const domain::Service& service) { return service.branch + " of " + service.repo; }
+std::string branch_of(const Followed& followed) { return followed.branch + " of " + followed.repo; }
+
+Followed own_of(const domain::Service& service) {
+  Followed own{service.name, service.repo, service.branch, service.trigger, service.workflows, service.source.git};
+  return own;
+}
+
+Followed other_of(const domain::Service& service, const domain::OtherRepository& other) {
+  Followed followed{service.name, other.repo, other.branch, other.trigger, other.workflows, other.git};
+  return followed;
+}
 
 }  // namespace
 
@@ -79,14 +89,21 @@ void Poller::note(const std::string& subject, const std::string& text) {
 }
 
 Task<void> Poller::look_at(domain::Service service) {
+  if (!is_polled(service)) co_return;
+  if (service.trigger != Trigger::manual && !service.repo.empty()) co_await look(service.name, missed_by(service));
+  for (const auto& other : service.rebuilt_by) {
+    co_await look(service.name + " " + other.repo, rebuild_missed(service, other_of(service, other)));
+  }
+}
+
+Task<void> Poller::look(std::string subject, Task<std::optional<store::Job>> at) {
   try {
-    if (!is_polled(service)) co_return;
     const auto before = jobs_.last_id();
-    auto job = co_await missed_by(service);
+    auto job = co_await std::move(at);
     if (job) missed_.push_back({std::move(*job), before});
   } catch (const Error& error) {
     const auto kind = error.transient() ? "transient" : error_kind_name(error.kind());
-    note(service.name + " " + kind, "polling: " + error.message());
+    note(subject + " " + kind, "polling: " + error.message());
   }
 }
 
@@ -95,12 +112,14 @@ void Poller::queue_missed() {
   std::vector<std::string> added;
   try {
     journal_.transaction([&] {
-      for (const auto& missed : missed_) {
+      // Whoever told of something meanwhile knows better than an answer from before.
+      std::erase_if(missed_, [this](const Missed& missed) {
         const auto& service = missed.job.service;
-        // Whoever told of something meanwhile knows better than an answer from before.
-        if (journal_.is_paused(service) || jobs_.came_after(missed.after, service)) continue;
+        return journal_.is_paused(service) || jobs_.came_after(missed.after, service);
+      });
+      for (const auto& missed : missed_) {
         jobs_.add(missed.job, clock_.now());
-        added.push_back(service + ": " + missed.job.cause);
+        added.push_back(missed.job.service + ": " + missed.job.cause);
       }
     });
   } catch (const Error& error) {
@@ -113,8 +132,7 @@ void Poller::queue_missed() {
 
 /// What was never rolled out waits for somebody who wants it: an event or a person.
 bool Poller::is_polled(const domain::Service& service) {
-  return service.trigger != Trigger::manual && !service.repo.empty() && !journal_.is_paused(service.name) &&
-         !journal_.rollouts.history(service.name, 1).empty();
+  return !journal_.is_paused(service.name) && !journal_.rollouts.history(service.name, 1).empty();
 }
 
 /// Something of the service is on its way that does not say yet what it brings.
@@ -141,9 +159,13 @@ bool Poller::was_tried(const domain::Service& service, const std::string& commit
     return job.service == service.name && job.commit == commit;
   });
   const auto live = live_revision(service.name);
-  const auto skipped = skipped_.find(service.name);
-  return waits || (live && live->commit == commit) || (skipped != skipped_.end() && skipped->second == commit) ||
+  return waits || (live && live->commit == commit) || was_skipped(own_of(service), commit) ||
          journal_.rollouts.was_tried(service.name, commit);
+}
+
+bool Poller::was_skipped(const Followed& followed, const std::string& commit) {
+  const auto skipped = skipped_.find(followed.service + " " + followed.repo);
+  return skipped != skipped_.end() && skipped->second == commit;
 }
 
 bool Poller::was_tried_image(const domain::Service& service, const domain::Reference& image) {
@@ -160,14 +182,37 @@ Task<std::optional<store::Job>> Poller::missed_by(domain::Service service) {
   const bool by_image = goes_by_image(service);
   if (finds_out_still(service, by_image)) co_return std::nullopt;
   if (by_image) co_return co_await moved_image(service);
-  const auto tip = co_await tip_of(service);
+  const auto own = own_of(service);
+  const auto tip = co_await tip_of(own);
   if (!tip || was_tried(service, tip->commit)) co_return std::nullopt;
-  if (!co_await may_go_out(service, *tip)) co_return std::nullopt;
+  if (!co_await may_go_out(own, *tip)) co_return std::nullopt;
+  if (!co_await image_is_there(service, tip->commit)) co_return std::nullopt;
   store::Job job;
   job.service = service.name;
   job.commit = tip->commit;
   job.ref = service.branch;
-  job.cause = "poll: " + branch_of(service) + " is at " + short_commit(tip->commit);
+  job.cause = "poll: " + branch_of(own) + " is at " + short_commit(tip->commit);
+  co_return job;
+}
+
+/// Of a repository that the service is rebuilt by.
+Task<std::optional<store::Job>> Poller::rebuild_missed(domain::Service service, Followed other) {
+  const auto waiting = jobs_.waiting();
+  const auto unfinished = journal_.rollouts.unfinished();
+  const bool on_its_way =
+      std::any_of(waiting.begin(), waiting.end(), [&](const store::Job& job) { return job.service == service.name; }) ||
+      std::any_of(unfinished.begin(), unfinished.end(),
+                  [&](const domain::Rollout& rollout) { return rollout.service == service.name && !rollout.revision; });
+  // It asks for the tip itself, or will be found to have gone without it.
+  if (on_its_way) co_return std::nullopt;
+  const auto tip = co_await tip_of(other);
+  if (!tip || was_skipped(other, tip->commit)) co_return std::nullopt;
+  if (journal_.rollouts.was_tried_with(service.name, other.repo, tip->commit)) co_return std::nullopt;
+  if (!co_await may_go_out(other, *tip)) co_return std::nullopt;
+  store::Job job;
+  job.service = service.name;
+  job.others = {{other.repo, tip->commit}};
+  job.cause = "poll: " + branch_of(other) + ", which rebuilds " + service.name + ", is at " + short_commit(tip->commit);
   co_return job;
 }
 
@@ -186,48 +231,48 @@ Task<std::optional<store::Job>> Poller::moved_image(domain::Service service) {
 }
 
 /// Nullopt where only GitHub could tell, and there is nothing to ask it with.
-Task<std::optional<ports::BranchTip>> Poller::tip_of(domain::Service service) {
-  if (service.source.git) {
-    const auto& git = *service.source.git;
+Task<std::optional<ports::BranchTip>> Poller::tip_of(Followed followed) {
+  if (followed.git) {
+    const auto& git = *followed.git;
     auto question = [](ports::SourceMirror& source, domain::GitSource of,
                        std::string branch) -> Task<ports::BranchTip> {
       ports::BranchTip tip;
       tip.commit = co_await source.tip(std::move(of), std::move(branch));
       co_return tip;
     };
-    const auto key = git.url + " " + service.branch;
-    auto asking = question(ports_.source, git, service.branch);
+    const auto key = git.url + " " + followed.branch;
+    auto asking = question(ports_.source, git, followed.branch);
     co_return co_await asked_once(tips_, key, std::move(asking));
   }
   if (ports_.github == nullptr) {
-    note("token " + service.name,
-         service.name + ": the tip of " + branch_of(service) + " is not known" +
-             (service.trigger == Trigger::workflow_run ? " to be green" : "") +
+    note("token " + followed.service + " " + followed.repo,
+         followed.service + ": the tip of " + branch_of(followed) + " is not known" +
+             (followed.trigger == Trigger::workflow_run ? " to be green" : "") +
              ": asking GitHub for it needs a token; name one in agent.yaml under github.token");
     co_return std::nullopt;
   }
-  const auto key = service.repo + " " + service.branch;
-  auto asking = ports_.github->branch_tip(service.repo, service.branch);
+  const auto key = followed.repo + " " + followed.branch;
+  auto asking = ports_.github->branch_tip(followed.repo, followed.branch);
   co_return co_await asked_once(tips_, key, std::move(asking));
 }
 
 /// What the gate asks of an event, asked of a tip.
-Task<bool> Poller::may_go_out(domain::Service service, ports::BranchTip tip) {
+Task<bool> Poller::may_go_out(Followed followed, ports::BranchTip tip) {
   std::string message;
-  if (service.trigger == Trigger::workflow_run) {
-    const auto green = co_await green_message(service, tip.commit);
+  if (followed.trigger == Trigger::workflow_run) {
+    const auto green = co_await green_message(followed, tip.commit);
     if (!green) co_return false;
     message = *green;
   } else {
-    message = co_await message_of_tip(service, tip);
+    message = co_await message_of_tip(followed, tip);
   }
   if (domain::asks_to_skip(message)) {
-    skipped_[service.name] = tip.commit;
-    tell_(service.name + ": " + short_commit(tip.commit) + " on " + branch_of(service) +
+    skipped_[followed.service + " " + followed.repo] = tip.commit;
+    tell_(followed.service + ": " + short_commit(tip.commit) + " on " + branch_of(followed) +
           " is not deployed: its message says " + std::string(domain::skip_mark));
     co_return false;
   }
-  co_return co_await image_is_there(service, tip.commit);
+  co_return true;
 }
 
 /// An image that is not there yet is looked for again at the next pass; a rollout would fail, and count as tried.
@@ -244,30 +289,31 @@ Task<bool> Poller::image_is_there(domain::Service service, std::string commit) {
 }
 
 /// The message of the commit, as a green run of one of the service's workflows tells it; nullopt: there is none.
-Task<std::optional<std::string>> Poller::green_message(domain::Service service, std::string commit) {
+Task<std::optional<std::string>> Poller::green_message(Followed followed, std::string commit) {
   if (ports_.github == nullptr) {
-    note("token " + service.name, service.name + ": " + short_commit(commit) + ", the tip of " + branch_of(service) +
-                                      ", is not known to be green: asking GitHub for its workflow runs needs a token; "
-                                      "name one in agent.yaml under github.token, or roll it out: deployctl rollout " +
-                                      service.name);
+    note("token " + followed.service + " " + followed.repo,
+         followed.service + ": " + short_commit(commit) + ", the tip of " + branch_of(followed) +
+             ", is not known to be green: asking GitHub for its workflow runs needs a token; "
+             "name one in agent.yaml under github.token, or roll it out: deployctl rollout " +
+             followed.service);
     co_return std::nullopt;
   }
-  const auto key = service.repo + " " + service.branch + " " + commit;
-  auto asking = ports_.github->green_runs(service.repo, service.branch, commit);
+  const auto key = followed.repo + " " + followed.branch + " " + commit;
+  auto asking = ports_.github->green_runs(followed.repo, followed.branch, commit);
   const auto runs = co_await asked_once(runs_, key, std::move(asking));
   const auto green = std::find_if(runs.begin(), runs.end(), [&](const domain::WorkflowRun& run) {
-    return domain::why_not_green(run).empty() && run.head_sha == commit && run.head_branch == service.branch &&
-           domain::allows_workflow(service, run.path);
+    return domain::why_not_green(run).empty() && run.head_sha == commit && run.head_branch == followed.branch &&
+           domain::allows_workflow(followed.workflows, run.path);
   });
   if (green == runs.end()) co_return std::nullopt;
   co_return green->message;
 }
 
-Task<std::string> Poller::message_of_tip(domain::Service service, ports::BranchTip tip) {
-  if (!service.source.git) co_return tip.message;
+Task<std::string> Poller::message_of_tip(Followed followed, ports::BranchTip tip) {
+  if (!followed.git) co_return tip.message;
   const auto quiet = [](std::string_view) {};
-  co_await ports_.source.fetch(*service.source.git, quiet);
-  co_return co_await ports_.source.message(*service.source.git, tip.commit);
+  co_await ports_.source.fetch(*followed.git, quiet);
+  co_return co_await ports_.source.message(*followed.git, tip.commit);
 }
 
 }  // namespace deploy::rollout

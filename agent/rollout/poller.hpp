@@ -5,6 +5,7 @@
 //   on: push, on: registry_package   the tip of the branch; where the image's name does not vary with the commit, the
 //                                    digest that its tag has at the registry
 //   on: workflow_run                 the tip of the branch, once GitHub has a green run for it
+//   rebuilt_by                       the same of the other repositories
 //
 // What was tried once, whatever came of it, is not tried again: a version that failed, or that a person took back,
 // stays away until there is a newer one. Services that are paused, and those that were never rolled out, are left
@@ -37,6 +38,16 @@ struct PollPorts {
   ports::ContainerEngine& engine;
   ports::SourceMirror& source;
   ports::GitHub* github = nullptr;  // null: there is no token to ask it with
+};
+
+/// A branch of a repository that the service follows: its own, or one that it is rebuilt by.
+struct Followed {
+  std::string service;
+  std::string repo;
+  std::string branch;
+  domain::Trigger trigger = domain::Trigger::push;
+  std::vector<std::string> workflows;
+  std::optional<domain::GitSource> git;  // none: GitHub is asked
 };
 
 class Poller {
@@ -89,18 +100,21 @@ class Poller {
   };
 
   Task<void> look_at(domain::Service service);
+  Task<void> look(std::string subject, Task<std::optional<store::Job>> at);
   Task<std::optional<store::Job>> missed_by(domain::Service service);
+  Task<std::optional<store::Job>> rebuild_missed(domain::Service service, Followed other);
   Task<std::optional<store::Job>> moved_image(domain::Service service);
-  Task<std::optional<ports::BranchTip>> tip_of(domain::Service service);
-  Task<bool> may_go_out(domain::Service service, ports::BranchTip tip);
+  Task<std::optional<ports::BranchTip>> tip_of(Followed followed);
+  Task<bool> may_go_out(Followed followed, ports::BranchTip tip);
   Task<bool> image_is_there(domain::Service service, std::string commit);
-  Task<std::optional<std::string>> green_message(domain::Service service, std::string commit);
-  Task<std::string> message_of_tip(domain::Service service, ports::BranchTip tip);
+  Task<std::optional<std::string>> green_message(Followed followed, std::string commit);
+  Task<std::string> message_of_tip(Followed followed, ports::BranchTip tip);
   void queue_missed();
 
   bool is_polled(const domain::Service& service);
   bool finds_out_still(const domain::Service& service, bool by_image);
   bool was_tried(const domain::Service& service, const std::string& commit);
+  bool was_skipped(const Followed& followed, const std::string& commit);
   bool was_tried_image(const domain::Service& service, const domain::Reference& image);
   std::optional<domain::Revision> live_revision(const std::string& service);
   void note(const std::string& subject, const std::string& text);
@@ -116,7 +130,7 @@ class Poller {
   Say complain_;
   int passes_ = 0;
   std::map<std::string, std::string> notes_;    // subject -> sentence
-  std::map<std::string, std::string> skipped_;  // service -> the commit whose message asks for that
+  std::map<std::string, std::string> skipped_;  // service and repository -> the commit whose message asks for that
 
   // Of the pass under way.
   std::map<std::string, std::string> found_;  // as notes_

@@ -17,8 +17,34 @@ namespace {
 bool wants_the_same(const store::Job& job, const domain::Rollout& rollout) {
   if (job.kind != rollout.kind) return false;
   if (job.kind == domain::RolloutKind::rollback) return false;
+  const bool brings_others = std::any_of(job.others.begin(), job.others.end(), [&](const auto& other) {
+    const auto found = rollout.others.find(other.first);
+    return found == rollout.others.end() || found->second != other.second;
+  });
+  if (brings_others) return false;
   const bool names_nothing = job.commit.empty() && job.ref.empty() && job.image.empty();
   return names_nothing || (job.commit == rollout.commit && job.image == rollout.image);
+}
+
+/// Another repository wants the service to be made again, and nobody wants a commit of its own.
+bool only_rebuilds(const store::Job& job) {
+  const bool names_nothing = job.commit.empty() && job.ref.empty() && job.image.empty();
+  return job.kind == domain::RolloutKind::deploy && !job.others.empty() && names_nothing;
+}
+
+/// What another repository wants goes out together with what else is wanted of the service; of one repository the
+/// newest counts. nullopt: the later job takes the earlier one's place.
+std::optional<store::Job> joined(const store::Job& earlier, const store::Job& later) {
+  if (earlier.kind != domain::RolloutKind::deploy || later.kind != domain::RolloutKind::deploy) return std::nullopt;
+  if (!only_rebuilds(earlier) && !only_rebuilds(later)) return std::nullopt;
+  const bool replaced = std::all_of(earlier.others.begin(), earlier.others.end(),
+                                    [&](const auto& other) { return later.others.contains(other.first); });
+  if (only_rebuilds(earlier) && replaced) return std::nullopt;
+  auto both = only_rebuilds(later) ? earlier : later;
+  both.others = later.others;
+  both.others.insert(earlier.others.begin(), earlier.others.end());
+  both.cause = earlier.cause + "; " + later.cause;
+  return both;
 }
 
 }  // namespace
@@ -73,11 +99,18 @@ domain::ReleaseId ReleasePlanner::plan_now(const std::vector<store::Job>& wishes
 
 domain::ReleaseId ReleasePlanner::plan(const std::vector<store::Job>& jobs) {
   std::map<std::string, store::Job> newest;
+  std::map<std::string, std::vector<std::int64_t>> ids;  // of the jobs that are one there
   for (const auto& job : jobs) {
     const auto earlier = newest.find(job.service);
-    if (earlier != newest.end())
-      jobs_.set_outcome(earlier->second.id, "a newer change of " + job.service + " took its place");
-    newest[job.service] = job;
+    const auto both = earlier == newest.end() ? std::nullopt : joined(earlier->second, job);
+    if (!both) {
+      for (const auto id : ids[job.service]) {
+        jobs_.set_outcome(id, "a newer change of " + job.service + " took its place");
+      }
+      ids[job.service].clear();
+    }
+    newest[job.service] = both.value_or(job);
+    ids[job.service].push_back(job.id);
   }
   const auto release = journal_.rollouts.add_release(journal_.now());
   auto order = domain::dependency_order(services_);
@@ -90,15 +123,17 @@ domain::ReleaseId ReleasePlanner::plan(const std::vector<store::Job>& jobs) {
   for (const auto& name : order) {
     const auto found = newest.find(name);
     if (found == newest.end()) continue;
-    supersede(found->second, release);
     auto rollout = rollout_for(found->second, release);
+    supersede(found->second, release);
     rollout.id = journal_.rollouts.add(rollout);
-    jobs_.set_release(found->second.id, release);
+    for (const auto id : ids[name]) jobs_.set_release(id, release);
     journal_.tell(rollout, "rollout.queued", "queued: " + rollout.cause);
     newest.erase(found);
   }
   // A service that was in the configuration when its delivery came, and is not any more.
-  for (const auto& [name, job] : newest) jobs_.set_outcome(job.id, "there is no service " + name + " any more");
+  for (const auto& [name, job] : newest) {
+    for (const auto id : ids[name]) jobs_.set_outcome(id, "there is no service " + name + " any more");
+  }
   return release;
 }
 
@@ -120,13 +155,33 @@ void ReleasePlanner::supersede(const store::Job& by, domain::ReleaseId release) 
   }
 }
 
-domain::Rollout ReleasePlanner::rollout_for(const store::Job& job, domain::ReleaseId release) const {
+/// What of its own the service is made from when another repository wants it to be made again: whatever its branch is
+/// at then (empty) where a push is all it takes to go out; else, and where somebody took a version back, the commit
+/// that is on its way or live.
+std::string ReleasePlanner::commit_to_rebuild(const std::string& name) {
+  const auto service =
+      std::find_if(services_.begin(), services_.end(), [&](const auto& other) { return other.name == name; });
+  const auto last = journal_.rollouts.history(name, 1);
+  const bool taken_back = !last.empty() && last.front().kind == domain::RolloutKind::rollback;
+  const bool goes_by_push = service->trigger == domain::Trigger::push && service->source.image.empty();
+  if (goes_by_push && !taken_back) return "";
+  const auto unfinished = journal_.rollouts.unfinished();
+  const auto coming = std::find_if(unfinished.rbegin(), unfinished.rend(), [&](const domain::Rollout& rollout) {
+    return rollout.service == name && rollout.kind == domain::RolloutKind::deploy && !rollout.commit.empty();
+  });
+  if (coming != unfinished.rend()) return coming->commit;
+  const auto live = journal_.targets.live(name);
+  return live.empty() || !live.front().revision ? "" : journal_.revisions.get(*live.front().revision).commit;
+}
+
+domain::Rollout ReleasePlanner::rollout_for(const store::Job& job, domain::ReleaseId release) {
   domain::Rollout rollout;
   rollout.release = release;
   rollout.service = job.service;
   rollout.kind = job.kind;
   rollout.cause = job.cause;
-  rollout.commit = job.commit;
+  rollout.commit = only_rebuilds(job) ? commit_to_rebuild(job.service) : job.commit;
+  rollout.others = job.others;
   rollout.ref = job.ref;
   rollout.image = job.image;
   rollout.created = journal_.now();

@@ -36,7 +36,8 @@ class ReleasePlanner {
   domain::ReleaseId plan(const std::vector<store::Job>& jobs);
   void take_back_failed();
   void supersede(const store::Job& by, domain::ReleaseId release);
-  domain::Rollout rollout_for(const store::Job& job, domain::ReleaseId release) const;
+  std::string commit_to_rebuild(const std::string& name);
+  domain::Rollout rollout_for(const store::Job& job, domain::ReleaseId release);
 
   Journal& journal_;
   store::JobQueue jobs_;

@@ -3,7 +3,8 @@
 //
 // clang-format off
 //   kind     effect                                      observed by                     undone by
-//   fetch    mirror brought up to date, commit resolved  the mirror                      nothing to undo
+//   fetch    mirrors brought up to date, commits         the mirrors                     nothing to undo
+//            resolved
 //   build    image built; revision stored before         the engine's build cache        image removed if it never was live
 //   pull     image pulled and pinned by its digest       the engine's image              image removed if it never was live
 //   image    the image of a stored revision is there,    the engine's image              nothing to undo
@@ -103,7 +104,9 @@ class StepEffects {
   Task<Outcome> build(Work& work);
   Task<Outcome> pull(Work& work);
   Task<Outcome> find_image(Work& work);
-  Task<void> update_mirror(Work& work);
+  Task<void> update_mirror(Work& work, domain::GitSource git);
+  domain::Commits known_others(const Work& work);
+  Task<domain::Commits> tips_of_others(Work& work);
   Task<ports::Image> pull_image(Work& work, std::string reference);
   Task<Outcome> create(Work& work, domain::Step step);
   Task<Outcome> start(Work& work, domain::Step step);
@@ -153,7 +156,9 @@ class StepEffects {
   Task<void> remove_images(std::vector<domain::Revision> dropped);
   domain::Service service_of(const Work& work, const domain::Target& target);
   Task<bool> is_live(Work& work, std::string revision);
-  Task<std::string> live_with_same_files(Work& work, std::string hash);
+  Task<bool> same_below(domain::GitSource git, std::vector<std::string> paths, std::string before, std::string after);
+  Task<std::string> live_with_same_files(Work& work, std::string hash, std::string commit, domain::Commits others);
+  std::string live_with_same_image(const Work& work, const domain::Revision& wanted);
   Task<int> drain_one(domain::Target target, std::chrono::steady_clock::time_point deadline);
   Task<void> check_disk(std::string doing);
   Task<void> await_memory(Work& work);

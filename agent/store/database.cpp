@@ -7,6 +7,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <nlohmann/json.hpp>
+
 #include "agent/base/error.hpp"
 #include "migrations.hpp"
 
@@ -151,5 +153,9 @@ std::optional<domain::Time> time_column(const SQLite::Column& column) {
   if (column.isNull()) return std::nullopt;
   return from_millis(column.getInt64());
 }
+
+std::string encode_commits(const domain::Commits& commits) { return nlohmann::json(commits).dump(); }
+
+domain::Commits decode_commits(const std::string& text) { return nlohmann::json::parse(text).get<domain::Commits>(); }
 
 }  // namespace deploy::store

@@ -117,5 +117,8 @@ class Database {
 std::int64_t to_millis(domain::Time time);
 domain::Time from_millis(std::int64_t millis);
 std::optional<domain::Time> time_column(const SQLite::Column& column);
+/// Commits of several repositories are stored as JSON.
+std::string encode_commits(const domain::Commits& commits);
+domain::Commits decode_commits(const std::string& text);
 
 }  // namespace deploy::store

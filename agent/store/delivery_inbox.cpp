@@ -7,6 +7,9 @@ namespace {
 std::string cause_of(const domain::Delivery& delivery, const domain::Change& change) {
   std::string cause = delivery.event + " of " + delivery.repo;
   if (!change.commit.empty()) cause += ", commit " + change.commit.substr(0, 7);
+  for (const auto& [repo, commit] : change.others) {
+    cause += ", commit " + commit.substr(0, 7) + ", which rebuilds " + change.service;
+  }
   return cause;
 }
 
@@ -38,6 +41,7 @@ DeliveryInbox::Stored DeliveryInbox::store(const domain::Delivery& delivery, dom
       job.commit = change.commit;
       job.ref = change.ref;
       job.image = change.image;
+      job.others = change.others;
       job.cause = cause_of(delivery, change);
       jobs_.add(job, now);
     }

@@ -4,16 +4,16 @@ namespace deploy::store {
 
 std::int64_t JobQueue::add(const Job& job, domain::Time now) {
   database_.execute(
-      "INSERT INTO jobs (created, delivery, kind, service, commit_id, ref, image, revision, cause) "
-      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+      "INSERT INTO jobs (created, delivery, kind, service, commit_id, ref, image, revision, cause, others) "
+      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
       now, job.delivery, domain::to_string(job.kind), job.service, job.commit, job.ref, job.image, job.revision,
-      job.cause);
+      job.cause, encode_commits(job.others));
   return database_.last_id();
 }
 
 std::vector<Job> JobQueue::waiting() {
   return database_.query(
-      "SELECT id, created, delivery, kind, service, commit_id, ref, image, revision, cause FROM jobs "
+      "SELECT id, created, delivery, kind, service, commit_id, ref, image, revision, cause, others FROM jobs "
       "WHERE release_id IS NULL AND outcome = '' ORDER BY id",
       [](SQLite::Statement& row) {
         Job job;
@@ -27,6 +27,7 @@ std::vector<Job> JobQueue::waiting() {
         job.image = row.getColumn(7).getString();
         job.revision = row.getColumn(8).getString();
         job.cause = row.getColumn(9).getString();
+        job.others = decode_commits(row.getColumn(10).getString());
         return job;
       });
 }

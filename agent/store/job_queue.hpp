@@ -21,7 +21,8 @@ struct Job {
   std::string commit;
   std::string ref;
   std::string image;
-  std::string revision;  // of a rollback, by name; empty: the one before
+  std::string revision;    // of a rollback, by name; empty: the one before
+  domain::Commits others;  // of repositories that the service is rebuilt by
   std::string cause;
 };
 

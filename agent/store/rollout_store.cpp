@@ -11,7 +11,7 @@ namespace {
 constexpr auto rollout_columns =
     "SELECT id, release_id, service, kind, cause, commit_id, ref, image, revision, previous, config, phase, reason, "
     "log, "
-    "created, started, finished, stop_phase, stop_reason FROM rollouts ";
+    "created, started, finished, stop_phase, stop_reason, others FROM rollouts ";
 
 /// A name that a later deployd stored and this one does not know: nobody may guess what it meant.
 template <class Value>
@@ -51,6 +51,7 @@ domain::Rollout read_rollout(SQLite::Statement& row) {
   rollout.finished = time_column(row.getColumn(16));
   const auto stop = row.getColumn(17).getString();
   if (!stop.empty()) rollout.stop = {known(domain::phase_from(stop), stop), row.getColumn(18).getString()};
+  rollout.others = decode_commits(row.getColumn(19).getString());
   return rollout;
 }
 
@@ -109,11 +110,12 @@ domain::RolloutId RolloutStore::add(const domain::Rollout& rollout) {
   database_.execute(
       "INSERT INTO rollouts (release_id, service, kind, cause, commit_id, ref, image, revision, previous, config, "
       "phase, "
-      "reason, log, created, started, finished) "
-      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+      "reason, log, created, started, finished, others) "
+      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
       rollout.release, rollout.service, domain::to_string(rollout.kind), rollout.cause, rollout.commit, rollout.ref,
       rollout.image, rollout.revision, rollout.previous, rollout.config, domain::to_string(rollout.phase),
-      rollout.reason, encode_log(rollout.log), rollout.created, rollout.started, rollout.finished);
+      rollout.reason, encode_log(rollout.log), rollout.created, rollout.started, rollout.finished,
+      encode_commits(rollout.others));
   return domain::RolloutId{database_.last_id()};
 }
 
@@ -126,9 +128,9 @@ void RolloutStore::update(const domain::Rollout& rollout) {
   database_.execute(
       "UPDATE rollouts SET commit_id = ?2, revision = ?3, previous = ?4, config = ?5, phase = ?6, reason = ?7, log = "
       "?8, "
-      "started = ?9, finished = ?10 WHERE id = ?1",
+      "started = ?9, finished = ?10, others = ?11 WHERE id = ?1",
       rollout.id, rollout.commit, rollout.revision, rollout.previous, rollout.config, domain::to_string(rollout.phase),
-      rollout.reason, encode_log(rollout.log), rollout.started, rollout.finished);
+      rollout.reason, encode_log(rollout.log), rollout.started, rollout.finished, encode_commits(rollout.others));
 }
 
 void RolloutStore::set_stop(domain::RolloutId id, const domain::StopWish& wish) {
@@ -173,6 +175,14 @@ bool RolloutStore::was_tried(const std::string& service, const std::string& comm
       "SELECT 1 FROM (SELECT commit_id FROM rollouts WHERE service = ?1 ORDER BY id DESC LIMIT 1000) "
       "WHERE commit_id = ?2 LIMIT 1",
       [](SQLite::Statement&) { return true; }, service, commit);
+  return !found.empty();
+}
+
+bool RolloutStore::was_tried_with(const std::string& service, const std::string& repo, const std::string& commit) {
+  const auto found = database_.query(
+      "SELECT 1 FROM (SELECT others FROM rollouts WHERE service = ?1 ORDER BY id DESC LIMIT 1000), json_each(others) "
+      "WHERE json_each.key = ?2 AND json_each.value = ?3 LIMIT 1",
+      [](SQLite::Statement&) { return true; }, service, repo, commit);
   return !found.empty();
 }
 

@@ -38,6 +38,8 @@ class RolloutStore {
 
   /// Whether one of the service's newest 1,000 rollouts, whatever became of it, was of this commit.
   bool was_tried(const std::string& service, const std::string& commit);
+  /// The same of a commit of a repository that the service is rebuilt by.
+  bool was_tried_with(const std::string& service, const std::string& repo, const std::string& commit);
   /// The same of an image with this digest ("sha256:…"), by whatever name.
   bool was_tried_digest(const std::string& service, const std::string& digest);
 

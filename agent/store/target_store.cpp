@@ -13,9 +13,8 @@ constexpr auto target_columns =
     "t.state "
     "FROM targets t ";
 constexpr auto revision_columns =
-    "SELECT id, service, name, commit_id, image, image_asked, image_is_ours, config, config_hash, promoted, pruned "
-    "FROM "
-    "revisions ";
+    "SELECT id, service, name, commit_id, image, image_asked, image_is_ours, config, config_hash, promoted, pruned, "
+    "others FROM revisions ";
 
 domain::Target read_target(SQLite::Statement& row) {
   domain::Target target;
@@ -50,6 +49,7 @@ domain::Revision read_revision(SQLite::Statement& row) {
   revision.config_hash = row.getColumn(8).getString();
   revision.promoted = time_column(row.getColumn(9));
   revision.pruned = row.getColumn(10).getInt() != 0;
+  revision.others = decode_commits(row.getColumn(11).getString());
   return revision;
 }
 
@@ -119,11 +119,11 @@ void TargetStore::set_routed(const std::string& service, const std::vector<domai
 domain::RevisionId RevisionStore::add(const domain::Revision& revision) {
   database_.execute(
       "INSERT INTO revisions (service, name, commit_id, image, image_asked, image_is_ours, config, config_hash, "
-      "promoted, pruned) "
-      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+      "promoted, pruned, others) "
+      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
       revision.service, revision.name, revision.commit, revision.image, revision.image_asked,
-      revision.image_is_ours ? 1 : 0, revision.config, revision.config_hash, revision.promoted,
-      revision.pruned ? 1 : 0);
+      revision.image_is_ours ? 1 : 0, revision.config, revision.config_hash, revision.promoted, revision.pruned ? 1 : 0,
+      encode_commits(revision.others));
   return domain::RevisionId{database_.last_id()};
 }
 

@@ -206,3 +206,41 @@ TEST_CASE("pings and other events deploy nothing") {
   CHECK(other.changes.empty());
   CHECK(other.reason == "events of type \"deployment\" deploy nothing");
 }
+
+TEST_CASE("a push of a repository that services are rebuilt by makes them again, without a commit of their own") {
+  auto backend = service("backend", "shop/api", "main", Trigger::workflow_run);
+  backend.rebuilt_by.resize(1);
+  backend.rebuilt_by[0].repo = "Shop/Backend";
+  auto staging = backend;
+  staging.name = "staging";
+  staging.rebuilt_by[0].branch = "dev";
+  auto other = service("other", "shop/backend", "main", Trigger::push);
+  const auto decision = decide(push(), {backend, staging, other});
+  CHECK(deployed(decision) == Names{"backend", "other"});
+  CHECK(decision.changes[0].commit.empty());
+  CHECK(decision.changes[0].ref.empty());
+  CHECK(decision.changes[0].others == domain::Commits{{"Shop/Backend", commit}});
+  CHECK(decision.changes[1].commit == commit);
+  CHECK(decision.changes[1].others.empty());
+}
+
+TEST_CASE("a repository that services are rebuilt by may ask for a green run of a workflow") {
+  auto backend = service("backend", "", "main", Trigger::manual);
+  backend.rebuilt_by.resize(1);
+  backend.rebuilt_by[0].repo = "shop/backend";
+  backend.rebuilt_by[0].trigger = Trigger::workflow_run;
+  backend.rebuilt_by[0].workflows = {".github/workflows/ci.yml"};
+  CHECK(deployed(decide(successful_run(), {backend})) == Names{"backend"});
+  CHECK(decide(push(), {backend}).reason == "nothing is deployed on push; backend is deployed on workflow_run");
+  backend.rebuilt_by[0].workflows = {".github/workflows/release.yml"};
+  CHECK(decide(successful_run(), {backend}).reason ==
+        "workflow \".github/workflows/ci.yml\" deploys nothing; backend is deployed by "
+        "\".github/workflows/release.yml\"");
+  backend.rebuilt_by[0].branch = "dev";
+  CHECK(decide(successful_run(), {backend}).reason ==
+        "branch \"main\" is not deployed; backend is deployed from \"dev\"");
+  auto skipped = push();
+  skipped.message = "Notes [skip deploy]";
+  backend.rebuilt_by[0] = {"shop/backend"};
+  CHECK(decide(skipped, {backend}).reason == "the head commit's message says [skip deploy]");
+}
