@@ -80,6 +80,20 @@ class Hooks(unittest.TestCase):
         self.assertIn("v1", self.scene.get("/api/info"))
         self.assertEqual(self.migrations(), ["v1", "v2"])
 
+    def test_a_migration_that_fails_stops_the_rollout_before_any_container_of_the_new_version(self):
+        live = self.scene.agent.live()
+        done = self.roll("v2 nomigrate")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        last = self.last()
+        self.assertEqual(last["phase"], "rolled_back")
+        self.assertRegex(last["reason"], r'^the hook "node -e .*exited with 3')
+        self.assertIn("the column exists already", last["log"])
+        self.assertEqual([step["kind"] for step in last["steps"] if step["state"] == "failed"], ["before"])
+        self.assertTrue(all(not step["started"] for step in last["steps"] if step["kind"] == "create"))
+        self.assertEqual(self.migrations(), ["v1"])
+        self.assertEqual(self.scene.agent.live(), live)
+        self.assertIn("v1", self.scene.get("/api/info"))
+
     def test_what_fails_takes_the_new_version_back(self):
         for version, reason, line in [("v2 nomigrate", "exited with 3", "the column exists already"), ("v2 noverify", "exited with 1", "")]:
             with self.subTest(version):

@@ -44,6 +44,10 @@ class Releases(unittest.TestCase):
     def live(self):
         return {service: live["revision"] for service, live in self.scene.agent.live().items()}
 
+    def of_release(self):
+        """{service: rollout} of the release that push() made."""
+        return {rollout["service"]: rollout for rollout in self.scene.agent.rollouts() if rollout["release"] == self.release}
+
     def quiet(self):
         return all(not view["rollout"] for view in self.scene.agent.view("status")["services"])
 
@@ -71,11 +75,38 @@ class Releases(unittest.TestCase):
         self.assertEqual([(rollout["service"], rollout["phase"]) for rollout in back], [("backend", "succeeded"), ("llm", "succeeded")])
         self.assertRegex(back[0]["cause"], rf"^release {self.release} is atomic, and frontend failed in it \(rollout \d+\)$")
 
-    def test_a_failing_first_holds_the_others_back(self):
+    def test_a_failing_first_holds_the_others_back_and_they_say_why(self):
         self.start(atomic=True)
         ended = self.push({"llm": "v2 unhealthy", "backend": "v2", "frontend": "v2"})
         self.assertEqual(ended, {"llm": "rolled_back", "backend": "cancelled", "frontend": "cancelled"})
         self.assertEqual(self.live(), self.first)
+        rollouts = self.of_release()
+        for service, first in (("backend", "llm"), ("frontend", "llm")):
+            self.assertEqual(rollouts[service]["reason"],
+                             f"{first}, which {service} depends on, was not rolled out (rollout {rollouts[first]['id']})")
+
+    def test_a_failing_backend_without_atomic_leaves_llm_and_holds_frontend_back(self):
+        self.start()
+        ended = self.push({"llm": "v2", "backend": "v2 unhealthy", "frontend": "v2"})
+        self.assertEqual(ended, {"llm": "succeeded", "backend": "rolled_back", "frontend": "cancelled"})
+        until(self.quiet, "everything to be quiet", 60, 0.2)
+        live = self.live()
+        self.assertNotEqual(live["llm"], self.first["llm"])
+        self.assertEqual((live["backend"], live["frontend"]), (self.first["backend"], self.first["frontend"]))
+        rollouts = self.of_release()
+        self.assertEqual(rollouts["frontend"]["reason"],
+                         f"backend, which frontend depends on, was not rolled out (rollout {rollouts['backend']['id']})")
+        self.assertIn("v1", self.scene.get("/api/info"))
+
+    def test_a_failing_backend_with_atomic_takes_llm_back(self):
+        self.start(atomic=True)
+        ended = self.push({"llm": "v2", "backend": "v2 unhealthy", "frontend": "v2"})
+        self.assertEqual(ended, {"llm": "succeeded", "backend": "rolled_back", "frontend": "cancelled"})
+        until(lambda: self.live() == self.first and self.quiet(), "llm to be back", 120, 0.2)
+        back = self.scene.agent.rollouts()[-1]
+        self.assertEqual((back["service"], back["kind"], back["phase"]), ("llm", "rollback", "succeeded"))
+        self.assertEqual(back["cause"],
+                         f"release {self.release} is atomic, and backend failed in it (rollout {self.of_release()['backend']['id']})")
 
 
 if __name__ == "__main__":
