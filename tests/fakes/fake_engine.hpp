@@ -60,6 +60,7 @@ class FakeEngine final : public ports::ContainerEngine {
   ports::Clock* clock = nullptr;  // for what takes time
   /// Which references a registry holds, and the labels of their images; other labels are another image.
   std::map<std::string, ports::Labels> registry;
+  std::map<std::string, std::chrono::milliseconds> pull_takes;  // by reference; others take no time
   /// What disk_space() says.
   std::optional<ports::DiskSpace> free_space;
   /// Hears of every call ("start backend-1") before and after its effect; what it throws comes out of the call. An

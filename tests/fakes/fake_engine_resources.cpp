@@ -234,6 +234,7 @@ Task<ports::Image> FakeEngine::pull(std::string reference, ports::OnLog on_log) 
     throw Error(ErrorKind::not_found, "pull " + wanted + ": manifest for " + wanted + " not found: manifest unknown");
   }
   on_log("Pulling from " + wanted);
+  if (const auto takes = pull_takes.find(wanted); takes != pull_takes.end()) co_await clock->sleep_for(takes->second);
   const bool by_digest = held->first != wanted;
   const auto* there = find_image(wanted);
   const bool has_moved = there != nullptr && !there->digests.empty() && there->digests.front() != pinned(*held);
