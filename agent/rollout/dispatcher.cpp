@@ -28,7 +28,7 @@ std::set<std::string> dependents_of(const std::string& service, const std::vecto
 std::optional<std::string> failure_before(const domain::Rollout& rollout, const std::set<std::string>& first,
                                           const Queue& queue) {
   const bool goes_back = rollout.kind == domain::RolloutKind::rollback;
-  const auto together = queue.of_release(rollout.release);
+  const auto& together = queue.of_release.at(rollout.release);
   const auto failed = std::find_if(together.begin(), together.end(), [&](const domain::Rollout& other) {
     return first.contains(other.service) && domain::is_final(other.phase) && !domain::is_success(other.phase) &&
            (goes_back || other.phase != Phase::superseded) && !queue.promoted(other.id);
@@ -94,6 +94,19 @@ std::string reason_to_wait(const domain::Rollout& rollout, const std::set<std::s
 }
 
 }  // namespace
+
+Queue queue_of(Journal& journal) {
+  Queue queue;
+  queue.unfinished = journal.rollouts.unfinished();
+  for (const auto& rollout : queue.unfinished) {
+    const auto [known, is_new] = queue.of_release.try_emplace(rollout.release);
+    if (is_new) known->second = journal.rollouts.of_release(rollout.release);
+  }
+  queue.promoted = [&journal](domain::RolloutId id) { return journal.promoted(id); };
+  queue.drains = [&journal](domain::RolloutId id) { return journal.drains(id); };
+  for (const auto& pause : journal.pauses.all()) queue.paused.insert(pause.service);
+  return queue;
+}
 
 Ready choose_ready(const Queue& queue, const std::vector<domain::Service>& services, int rollouts_max) {
   Ready ready;
@@ -183,18 +196,13 @@ void Dispatcher::wake() {
 }
 
 void Dispatcher::start_ready() {
-  Queue now;
-  now.unfinished = journal_.rollouts.unfinished();
-  now.of_release = [this](domain::ReleaseId id) { return journal_.rollouts.of_release(id); };
+  auto now = queue_of(journal_);
   now.let_in = [this](const domain::Rollout& rollout) {
     return let_in_.contains(rollout.id) || !(rollout.phase == Phase::queued || journal_.prepares(rollout));
   };
-  now.promoted = [this](domain::RolloutId id) { return journal_.promoted(id); };
-  now.drains = [this](domain::RolloutId id) { return journal_.drains(id); };
   now.runs_alone = [this](const domain::Rollout& rollout) { return runs_alone(rollout); };
   for (const auto& [id, signal] : running_) now.running.insert(id);
   now.at_gate = at_gate_;
-  for (const auto& pause : journal_.pauses.all()) now.paused.insert(pause.service);
   auto ready = choose_ready(now, services_, rollouts_max_);
   bool ended = false;
   for (const auto& blocked : ready.give_up) ended = give_up(blocked) || ended;

@@ -33,7 +33,7 @@ struct Ready {
 /// What choose_ready looks at.
 struct Queue {
   std::vector<domain::Rollout> unfinished;
-  std::function<std::vector<domain::Rollout>(domain::ReleaseId)> of_release;
+  std::map<domain::ReleaseId, std::vector<domain::Rollout>> of_release;  // all of those releases, ended ones, too
   std::function<bool(const domain::Rollout&)> let_in;  // its steps beyond its image are planned, or about to be
   std::function<bool(domain::RolloutId)> promoted;
   std::function<bool(domain::RolloutId)> drains;
@@ -44,6 +44,9 @@ struct Queue {
 
   bool is_paused(const std::string& service) const { return paused.contains(service) || paused.contains(""); }
 };
+
+/// What of it the journal knows: all but let_in, runs_alone, running and at_gate. Reads each release once.
+Queue queue_of(Journal& journal);
 
 /// Pure. A queued rollout may start, and get its image, when its service is not paused and has no other rollout under
 /// way. It is let in when there is a place, and everything that it depends on (directly or not) is promoted or has

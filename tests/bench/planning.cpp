@@ -1,5 +1,6 @@
 // How long it takes to read the configuration of many services and to make one release of them all. Prints
-// milliseconds: "load N release N preview N", each the median of several runs.
+// milliseconds: "load N release N preview N wake N", each the median of several runs. A wake is what the dispatcher
+// does each time that something has happened while all of them wait in one release.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "agent/config/schema.hpp"
+#include "agent/rollout/dispatcher.hpp"
 #include "agent/rollout/preview.hpp"
 #include "agent/rollout/release_planner.hpp"
 #include "agent/store/job_queue.hpp"
@@ -65,6 +67,7 @@ int main() {
   std::vector<double> load;
   std::vector<double> plan;
   std::vector<double> preview;
+  std::vector<double> wake;
   for (int run = 0; run < runs; ++run) {
     const auto begun = std::chrono::steady_clock::now();
     const auto result = config::load(folder / "agent.yaml");
@@ -99,8 +102,18 @@ int main() {
     const auto asked = std::chrono::steady_clock::now();
     previews.of({});
     preview.push_back(milliseconds(std::chrono::steady_clock::now() - asked));
+    const auto woken = std::chrono::steady_clock::now();
+    auto queue = rollout::queue_of(journal);
+    queue.let_in = [&journal](const domain::Rollout& rollout) {
+      return rollout.phase != domain::Phase::queued && !journal.prepares(rollout);
+    };
+    queue.runs_alone = [](const domain::Rollout&) { return false; };
+    const auto ready = rollout::choose_ready(queue, services, 2);
+    wake.push_back(milliseconds(std::chrono::steady_clock::now() - woken));
+    if (ready.start.size() != services.size()) return EXIT_FAILURE;
   }
   std::filesystem::remove_all(folder);
-  std::cout << fmt::format("load {:.1f} release {:.1f} preview {:.1f}\n", median(load), median(plan), median(preview));
+  std::cout << fmt::format("load {:.1f} release {:.1f} preview {:.1f} wake {:.1f}\n", median(load), median(plan),
+                           median(preview), median(wake));
   return EXIT_SUCCESS;
 }
