@@ -150,6 +150,7 @@ class ServiceImport {
     parts.healthcheck();
     parts.restart();
     parts.logging();
+    secrets_as_written();
     name_the_rest();
     return std::move(out_);
   }
@@ -209,6 +210,7 @@ class ServiceImport {
     for (const auto& file :
          raw_.at("env_file").json.is_string() ? std::vector{raw_.at("env_file")} : raw_.at("env_file").items()) {
       out_.env_files.push_back(without_dollars(file.json.is_string() ? file.text() : file.at("path").text()));
+      if (file.at("required").json == false) out_.optional_env_files.push_back(out_.env_files.back());
     }
     auto& out = out_.container.environment;
     for (const auto& name : values.keys()) {
@@ -237,6 +239,22 @@ class ServiceImport {
     } else if (raw.json.is_array() && raw.json.size() == out.size()) {
       const auto written = raw.texts();
       for (std::size_t i = 0; i < out.size(); ++i) out[i] = as_written(out[i], written[i]);
+    }
+  }
+
+  /// A password is also in what asks for a container's health, and a token in what sends its log away.
+  void secrets_as_written() {
+    auto& test = out_.container.healthcheck.test;
+    const auto raw = raw_.at("healthcheck").at("test");
+    if (raw.json.is_string() && test.size() == 2) {
+      test[1] = as_written(test[1], raw.text());
+    } else if (raw.json.is_array() && raw.json.size() == test.size()) {
+      const auto written = raw.texts();
+      for (std::size_t i = 0; i < test.size(); ++i) test[i] = as_written(test[i], written[i]);
+    }
+    auto& options = out_.container.log_options;
+    for (const auto& [key, text] : raw_map(raw_.at("logging").at("options"))) {
+      if (text && options.contains(key)) options[key] = as_written(options[key], *text);
     }
   }
 

@@ -38,7 +38,8 @@ struct ComposeService {
   std::optional<ComposeBuild> build;
   std::string container_name;
   std::vector<std::string> depends_on;
-  std::vector<std::string> env_files;  // absolute; variables of `environment` that come from there are ${NAME}
+  std::vector<std::string> env_files;           // absolute; variables of `environment` that come from there are ${NAME}
+  std::vector<std::string> optional_env_files;  // those of them that need not be there
   std::vector<std::string> profiles;
   int replicas = 1;
   std::vector<ComposeProblem> unsupported;

@@ -121,7 +121,8 @@ void ComposeParts::only(const ComposeValue& map, const std::vector<std::string_v
 
 std::string ComposeParts::volume_name(const std::string& key) {
   const auto volume = model_.at("volumes").at(key);
-  if (!volume.at("driver_opts").is_null() || !volume.at("driver").is_null()) {
+  const auto driver = volume.at("driver").text();
+  if (!volume.at("driver_opts").is_null() || !(driver.empty() || driver == "local")) {
     const ComposeProblem problem{volume.path,
                                  "it is used as it is; let Compose make it before, if it is not there yet"};
     if (std::ranges::find(out_.unsupported, problem) == out_.unsupported.end()) out_.unsupported.push_back(problem);

@@ -4,7 +4,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
+#include <filesystem>
+#include <optional>
+#include <system_error>
 #include <utility>
 
 #include "agent/base/error.hpp"
@@ -14,12 +18,9 @@ namespace deploy::adopt {
 
 namespace {
 
-constexpr std::chrono::seconds compose_deadline{60};
+constexpr std::chrono::seconds compose_deadline{20};
 constexpr std::size_t model_bytes_max = 16 << 20;
 constexpr std::size_t complaint_lines_max = 5;
-
-constexpr std::string_view what_to_install =
-    "install Docker's command line and docker-compose-plugin, or write the settings under `container`";
 
 /// What logrus prints: `time="…" level=warning msg="The \"A\" variable is not set. …"`.
 std::string message_in(const std::string& line) {
@@ -50,17 +51,29 @@ std::string complaint_in(const std::string& output) {
   return lines.empty() ? "it does not say why" : fmt::format("{}", fmt::join(lines, "; "));
 }
 
-std::vector<std::string> arguments_of(const ComposeFiles& files) {
-  std::vector<std::string> argv{"docker", "compose"};
-  for (const auto& file : files.files) argv.insert(argv.end(), {"--file", file});
-  if (!files.project.empty()) argv.insert(argv.end(), {"--project-name", files.project});
-  for (const auto& profile : files.profiles) argv.insert(argv.end(), {"--profile", profile});
-  argv.insert(argv.end(), {"config", "--format", "json"});
-  return argv;
+std::filesystem::path project_folder(const ComposeFiles& files) {
+  return std::filesystem::path(files.files.front()).parent_path();
 }
 
-/// Of the runner's, with what it was for.
-Task<ports::ProcessResult> run_docker(ports::ProcessRunner& runner, std::vector<std::string> argv) {
+std::vector<std::string> config_arguments(const ComposeFiles& files) {
+  const auto variables = compose_variables_file(files);
+  std::vector<std::string> words{"--project-directory", project_folder(files).string(),
+                                 // Without it, .env in the folder that this process is in would count.
+                                 "--env-file", variables.empty() ? "/dev/null" : variables};
+  for (const auto& file : files.files) words.insert(words.end(), {"--file", file});
+  if (!files.project.empty()) words.insert(words.end(), {"--project-name", files.project});
+  for (const auto& profile : files.profiles) words.insert(words.end(), {"--profile", profile});
+  words.insert(words.end(), {"config", "--format", "json"});
+  return words;
+}
+
+std::vector<std::string> joined(std::vector<std::string> words, const std::vector<std::string>& more) {
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+/// nullopt: there is no such program.
+Task<std::optional<ports::ProcessResult>> run_compose(ports::ProcessRunner& runner, std::vector<std::string> argv) {
   ports::ProcessSpec spec;
   spec.argv = std::move(argv);
   spec.deadline = compose_deadline;
@@ -70,18 +83,39 @@ Task<ports::ProcessResult> run_docker(ports::ProcessRunner& runner, std::vector<
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::not_found) throw error.with_context("compose: docker compose");
   }
-  throw Error(
-      ErrorKind::not_found,
-      fmt::format("compose: needs Docker Compose v2, and there is no program docker here; {}", what_to_install));
+  co_return std::nullopt;
+}
+
+/// "2.26.1", or "v2.26.1": not the first Compose, which was another program.
+bool is_new_enough(std::string_view version) {
+  if (version.starts_with('v')) version.remove_prefix(1);
+  int major = 0;
+  std::from_chars(version.data(), version.data() + version.size(), major);
+  return major >= 2;
+}
+
+/// The words that call Compose on this host. Throws Error(not_found).
+Task<std::vector<std::string>> find_compose(ports::ProcessRunner& runner) {
+  const std::vector<std::vector<std::string>> programs{{"docker", "compose"}, {"docker-compose"}};
+  for (const auto& program : programs) {
+    auto question = joined(program, {"version", "--short"});
+    const auto version = co_await run_compose(runner, std::move(question));
+    if (version && version->exit_code == 0 && is_new_enough(version->output)) co_return program;
+  }
+  throw Error(ErrorKind::not_found,
+              "compose: needs Docker Compose v2, and neither `docker compose` nor `docker-compose` is that here; "
+              "install Docker's command line and docker-compose-plugin, or write the settings under `container`");
 }
 
 Task<ports::ProcessResult> run_config(ports::ProcessRunner& runner, ComposeFiles files, std::vector<std::string> argv) {
-  auto result = co_await run_docker(runner, std::move(argv));
-  if (result.exit_code != 0) {
-    throw Error(ErrorKind::invalid, fmt::format("compose: Docker Compose refuses {}: {}", fmt::join(files.files, ", "),
-                                                complaint_in(result.error_output)));
+  auto result = co_await run_compose(runner, std::move(argv));
+  if (!result || result->exit_code != 0) {
+    const auto complaint = complaint_in(result ? result->error_output : "");
+    const bool misses_file = complaint.find("no such file or directory") != std::string::npos;
+    throw Error(misses_file ? ErrorKind::not_found : ErrorKind::invalid,
+                fmt::format("compose: Docker Compose refuses {}: {}", fmt::join(files.files, ", "), complaint));
   }
-  co_return result;
+  co_return std::move(*result);
 }
 
 nlohmann::json parse_model(const std::string& output) {
@@ -93,15 +127,15 @@ nlohmann::json parse_model(const std::string& output) {
 
 }  // namespace
 
+std::string compose_variables_file(const ComposeFiles& files) {
+  const auto file = project_folder(files) / ".env";
+  std::error_code problem;
+  return std::filesystem::is_regular_file(file, problem) ? file.string() : "";
+}
+
 Task<ComposeModel> read_compose(ports::ProcessRunner& runner, ComposeFiles files) {
-  std::vector<std::string> question{"docker", "compose", "version", "--short"};
-  const auto version = co_await run_docker(runner, std::move(question));
-  if (version.exit_code != 0) {
-    throw Error(
-        ErrorKind::not_found,
-        fmt::format("compose: needs Docker Compose v2, and `docker compose version` fails here; {}", what_to_install));
-  }
-  auto argv = arguments_of(files);
+  const auto program = co_await find_compose(runner);
+  auto argv = joined(program, config_arguments(files));
   const auto resolved = co_await run_config(runner, files, argv);
   argv.emplace_back("--no-interpolate");
   const auto written = co_await run_config(runner, files, argv);

@@ -80,7 +80,8 @@ Task<Response> plan(Parts parts, Request request) {
     names.push_back(name);
   }
   PlanView view;
-  for (auto& preview : parts.previews().of(names)) view.services.push_back(planned_view(std::move(preview)));
+  auto previews = co_await parts.previews().of(names);
+  for (auto& preview : previews) view.services.push_back(planned_view(std::move(preview)));
   co_return answer(view);
 }
 

@@ -166,8 +166,11 @@ LoadResult load(const fs::path& agent_yaml) {
     find_by_name(files, diagnostics);
   }
   if (!diagnostics.empty()) return result;
-  result.configuration = Configuration{std::move(*agent), {}};
-  for (auto& file : files) result.configuration->services.push_back(std::move(file.service));
+  result.configuration = Configuration{std::move(*agent), {}, {}};
+  for (auto& file : files) {
+    if (file.compose) result.configuration->compose[file.service.name] = std::move(*file.compose);
+    result.configuration->services.push_back(std::move(file.service));
+  }
   return result;
 }
 

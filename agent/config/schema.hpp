@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -100,9 +101,23 @@ struct AgentConfig {
   bool operator==(const AgentConfig&) const = default;
 };
 
+/// `compose` of a service's file, in place of `container`: what the container is like stands in Compose's files, which
+/// are read anew each time.
+struct ComposeSource {
+  std::vector<std::string> files;  // absolute paths
+  std::string service;             // as these files call it
+  std::vector<std::string> profiles;
+  std::string project;                 // empty: Compose's own choice
+  std::vector<std::string> ignore;     // paths of what deployctl cannot take over and the service does without
+  std::vector<std::string> exclusive;  // what only one container at a time may have
+  bool strategy_is_named = false;
+  Place place;
+};
+
 struct Configuration {
   AgentConfig agent;
-  std::vector<domain::Service> services;  // in the order of their files' names
+  std::vector<domain::Service> services;         // in the order of their files' names
+  std::map<std::string, ComposeSource> compose;  // by service, of those that have it; their `container` is not complete
 };
 
 struct LoadResult {
@@ -124,6 +139,7 @@ struct ServiceFile {
   Place replicas;
   std::optional<Place> strategy;  // nullopt: not named
   std::optional<Place> route;
+  std::optional<ComposeSource> compose;
   std::vector<std::string> exclusive;  // what only one container at a time may have
   std::vector<Place> exclusive_at;
 };

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "agent/config/checks.hpp"
+#include "agent/config/compose_schema.hpp"
 #include "agent/config/container_schema.hpp"
 #include "agent/config/hooks_schema.hpp"
 #include "agent/config/repository_schema.hpp"
@@ -84,7 +85,7 @@ void read_vars(Fields& fields, domain::Service& service) {
   }
 }
 
-/// Volumes and devices of its container.
+/// Volumes and devices of its container. Those of Compose's files are known only when these are read.
 void read_exclusive(Fields& fields, ServiceFile& result) {
   auto value = fields.find("exclusive");
   if (!value) return;
@@ -96,7 +97,7 @@ void read_exclusive(Fields& fields, ServiceFile& result) {
         container.volumes, [&](const std::string& volume) { return volume.starts_with(*text + ":"); });
     const bool is_device =
         std::ranges::any_of(container.devices, [&](const domain::Device& device) { return device.host == *text; });
-    if (!is_volume && !is_device) {
+    if (!is_volume && !is_device && !result.compose) {
       item.error("names `" + *text + "`, which its container has not",
                  "write what stands before the colon of an entry of `container.volumes` or `container.devices`");
       continue;
@@ -337,14 +338,20 @@ std::optional<ServiceFile> parse_service(const std::string& file, const std::str
   read_rebuilt_by(fields, service);
   result.depends_on = read_depends_on(fields, service);
   read_vars(fields, service);
+  if (auto compose = fields.find("compose")) result.compose = read_compose(*compose, service.name);
   if (auto container = fields.find("container")) {
     read_container(*container, service.container);
     result.container = container->place();
+    if (result.compose) check_beside_compose(*container);
   }
   read_exclusive(fields, result);
   fields.integer("replicas", 1, 100, service.replicas);
   result.replicas = fields.find("replicas").value_or(root).place();
   read_strategy(fields, result);
+  if (result.compose) {
+    result.compose->exclusive = result.exclusive;
+    result.compose->strategy_is_named = result.strategy.has_value();
+  }
   // The port of `proxy` is the default of `health.port`.
   auto proxy = fields.find("proxy");
   if (proxy) read_proxy(*proxy, result);
@@ -354,8 +361,6 @@ std::optional<ServiceFile> parse_service(const std::string& file, const std::str
   fields.boolean("migrates_on_boot", service.migrates_on_boot);
   fields.integer("retain", 1, 100, service.retain);
   read_supersede(fields, service);
-  // Of the design, and not there yet: better refused than ignored.
-  fields.refuse("compose", "is not supported yet", "write its settings under `container`");
   fields.finish();
   return result;
 }

@@ -4,21 +4,51 @@
 
 #include <nlohmann/json.hpp>
 
+#include "agent/adopt/compose_settings.hpp"
+#include "agent/base/error.hpp"
 #include "agent/base/text.hpp"
 #include "agent/config/missing.hpp"
 #include "agent/ctl/commands.hpp"
+#include "agent/source/host_process_runner.hpp"
 
 namespace deploy::ctl {
 
+namespace {
+
+/// What speaks against the Compose files that services name. What is not on this machine is a note.
+Task<void> check_compose(const config::Configuration& configuration, config::Diagnostics& diagnostics,
+                         std::vector<std::string>& notes) {
+  source::HostProcessRunner runner;
+  for (const auto& service : configuration.services) {
+    const auto source = configuration.compose.find(service.name);
+    if (source == configuration.compose.end()) continue;
+    try {
+      co_await adopt::with_compose(runner, service, source->second, configuration.agent.network);
+    } catch (const Error& error) {
+      const auto& place = source->second.place;
+      if (error.kind() == ErrorKind::not_found) {
+        notes.push_back(error.message());
+      } else {
+        diagnostics.add({place.file, place.line, place.column, place.key_path, error.message(), ""});
+      }
+    }
+  }
+}
+
+}  // namespace
+
 Task<int> validate(Session session, std::string agent_yaml) {
-  const auto loaded = config::load(agent_yaml);
+  auto loaded = config::load(agent_yaml);
   std::vector<std::string> services;
   std::vector<std::string> notes;
   if (loaded.configuration) {
     notes = config::missing_here(*loaded.configuration);
+    co_await check_compose(*loaded.configuration, loaded.diagnostics, notes);
+  }
+  const bool valid = loaded.diagnostics.empty();
+  if (valid) {
     for (const auto& service : loaded.configuration->services) services.push_back(service.name);
   }
-  const bool valid = loaded.configuration.has_value();
   if (session.json()) {
     session.print({{"valid", valid},
                    {"services", services},

@@ -10,6 +10,7 @@
 #include "agent/base/text.hpp"
 #include "agent/config/files_read.hpp"
 #include "agent/config/variables.hpp"
+#include "agent/daemon/compose_services.hpp"
 #include "agent/daemon/folders.hpp"
 #include "agent/daemon/identity.hpp"
 #include "agent/daemon/site_setup.hpp"
@@ -115,22 +116,6 @@ void log_end(const domain::Event& event) {
               event.rollout.value, event.service, event.text, event.rollout.value);
 }
 
-/// A container's settings with the services' names in its /etc/hosts; a name that the users set there is theirs. As
-/// part of the settings they are part of a revision: a service that others have to know anew gets a new one.
-rollout::Resolve with_hosts(std::vector<std::string> hosts) {
-  return [hosts = std::move(hosts)](const domain::Service& service) {
-    auto settings = config::resolve(service);
-    auto& known = settings.container.extra_hosts;
-    for (const auto& host : hosts) {
-      const auto name = host.substr(0, host.find(':') + 1);
-      const bool taken =
-          std::any_of(known.begin(), known.end(), [&](const auto& own) { return own.starts_with(name); });
-      if (!taken) known.push_back(host);
-    }
-    return settings;
-  };
-}
-
 }  // namespace
 
 /// What can be made before the engine has answered.
@@ -156,6 +141,7 @@ struct App::Parts {
         inbox(database, jobs),
         releases(journal, database, *services, settle_of(configuration.agent.release)),
         engine(configuration.agent.engine, pool),
+        compose(processes, configuration),
         mirror({state / "git", program, source::GitMirrorOptions{}.fetch_deadline}, processes, pool),
         github(github_of(configuration.agent.github)),
         prober(engine, clock),
@@ -172,9 +158,9 @@ struct App::Parts {
     Work(Parts& parts, const SiteAddresses& addresses)
         : nginx(parts.nginx_place()),
           proxy(parts.proxy(nginx.get(), addresses)),
-          previews(parts.journal, *parts.services, with_hosts(addresses.service_hosts), addresses.site.key,
-                   [this](const std::string& service) { return reconciler.drift_of(service); }),
-          planner(parts.journal, *parts.services,
+          previews(parts.journal, *parts.services, parts.complete(), with_hosts(addresses.service_hosts),
+                   addresses.site.key, [this](const std::string& service) { return reconciler.drift_of(service); }),
+          planner(parts.journal, *parts.services, parts.complete(),
                   [&parts, routing = addresses.routing](const std::set<std::string>& taken) {
                     auto next = routing.next_address(parts.database.meta("last_address").value_or(""), taken);
                     parts.database.set_meta("last_address", next);
@@ -231,6 +217,7 @@ struct App::Parts {
   rollout::ReleasePlanner releases;
   engine::DockerClient engine;
   source::HostProcessRunner processes;
+  ComposeServices compose;
   source::GitMirror mirror;
   std::unique_ptr<ports::GitHub> github;  // null: there is no token to ask it with
   health::Prober prober;
@@ -243,6 +230,7 @@ struct App::Parts {
   std::unique_ptr<proxy::NginxPlace> nginx_place();
   std::unique_ptr<ports::UpstreamProxy> proxy(proxy::NginxPlace* place, const SiteAddresses& addresses);
   std::string nginx_container() const;
+  rollout::Complete complete();
   std::vector<std::string> notes() const;
   std::vector<std::string> drift() const;
   rollout::Previews& previews();
@@ -321,6 +309,10 @@ std::string App::Parts::nginx_container() const {
   return configuration.agent.nginx ? configuration.agent.nginx->container : "";
 }
 
+rollout::Complete App::Parts::complete() {
+  return [this](domain::Service service) { return compose.complete(std::move(service)); };
+}
+
 std::vector<std::string> App::Parts::notes() const {
   std::vector<std::string> all;
   if (!waiting_for.empty()) all.push_back(waiting_for);
@@ -330,6 +322,8 @@ std::vector<std::string> App::Parts::notes() const {
     const auto missed = work->poller.notes();
     all.insert(all.end(), missed.begin(), missed.end());
   }
+  const auto unread = compose.problems();
+  all.insert(all.end(), unread.begin(), unread.end());
   std::string changed_files;
   for (const auto& changed_file : files.changed())
     changed_files += (changed_files.empty() ? "" : ", ") + changed_file.string();
@@ -358,6 +352,7 @@ Task<void> App::Parts::work_forever() {
     spdlog::error("{}: {}", name, message_of(cause));
   });
   beside.spawn("keeping what is live in order", work->reconciler.run());
+  beside.spawn("reading Compose's files", compose.look());
   if (configuration.agent.poll > milliseconds::zero()) beside.spawn("polling", work->poller.run());
   std::exception_ptr stopped;
   try {

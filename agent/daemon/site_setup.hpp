@@ -27,4 +27,8 @@ struct SiteAddresses {
 Task<SiteAddresses> prepare_site(ports::ContainerEngine& engine, store::Database& database,
                                  const config::Configuration& configuration, std::filesystem::path state);
 
+/// A container's settings with the services' names in its /etc/hosts; a name that the users set there is theirs. As
+/// part of the settings they are part of a revision: a service that others have to know anew gets a new one.
+rollout::Resolve with_hosts(std::vector<std::string> hosts);
+
 }  // namespace deploy::daemon

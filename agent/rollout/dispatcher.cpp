@@ -248,14 +248,11 @@ Task<void> Dispatcher::await_turn(domain::RolloutId id) {
   at_gate_.erase(id);
 }
 
+/// By the configuration that it was begun with; before that nobody lets it in.
 bool Dispatcher::runs_alone(const domain::Rollout& rollout) {
-  if (rollout.kind == domain::RolloutKind::rollback && rollout.revision) {
-    const auto config = nlohmann::json::parse(journal_.revisions.get(*rollout.revision).config);
-    return domain::service_from_json(config).strategy == domain::StrategyKind::recreate;
-  }
-  return std::any_of(services_.begin(), services_.end(), [&](const domain::Service& service) {
-    return service.name == rollout.service && service.strategy == domain::StrategyKind::recreate;
-  });
+  if (rollout.config.empty()) return false;
+  const auto service = domain::service_from_json(nlohmann::json::parse(rollout.config));
+  return service.strategy == domain::StrategyKind::recreate;
 }
 
 /// An undo goes on whatever is wished, and what a hook does to data is not cut short: the rollout turns round after it.

@@ -1,10 +1,12 @@
-// The names we give: of revisions, containers and images. Pure.
+// The names we give: of revisions, containers and images. Pure. And what the daemon knows how to do about a service's
+// settings.
 #pragma once
 
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
+#include "agent/base/async.hpp"
 #include "agent/domain/resolved_settings.hpp"
 #include "agent/domain/rollout.hpp"
 
@@ -14,6 +16,10 @@ using domain::ResolvedSettings;
 
 /// Throws Error(invalid) that names the variable that is not set.
 using Resolve = std::function<ResolvedSettings(const domain::Service&)>;
+
+/// A configured service with all of its settings: what its own file leaves to Compose's files is read now. Throws Error
+/// that says what to correct.
+using Complete = std::function<Task<domain::Service>(domain::Service)>;
 
 /// The part of a configuration that changes what runs or how it is proved and reached; not where it comes from or how
 /// it is rolled out. Settings that are as they are by default are left out.

@@ -154,8 +154,10 @@ std::vector<domain::StepKind> source_steps(const domain::Rollout& rollout, const
   throw Error(ErrorKind::invalid, service.name + " has no source: give it source.git or source.image");
 }
 
-void Planner::start(domain::Rollout& rollout) {
-  const auto service = service_for(rollout);
+Task<void> Planner::start(domain::Rollout& rollout) {
+  const auto service = co_await service_for(rollout);
+  rollout = journal_.rollouts.get(rollout.id);
+  if (rollout.phase != domain::Phase::queued) co_return;
   std::vector<domain::Step> steps;
   for (const auto kind : source_steps(rollout, service)) steps.push_back(new_step(rollout, steps.size(), kind));
   journal_.transaction([&] {
@@ -192,17 +194,17 @@ Work Planner::load(const domain::Rollout& rollout) {
   return work;
 }
 
-domain::Service Planner::service_for(const domain::Rollout& rollout) {
+Task<domain::Service> Planner::service_for(domain::Rollout rollout) {
   if (rollout.kind == domain::RolloutKind::rollback) {
     if (!rollout.revision) throw Error(ErrorKind::not_found, "the revision to roll back to is not there any more");
-    return domain::service_from_json(nlohmann::json::parse(journal_.revisions.get(*rollout.revision).config));
+    co_return domain::service_from_json(nlohmann::json::parse(journal_.revisions.get(*rollout.revision).config));
   }
   const auto found = std::find_if(services_.begin(), services_.end(),
                                   [&](const domain::Service& service) { return service.name == rollout.service; });
   if (found == services_.end()) {
     throw Error(ErrorKind::invalid, "there is no service " + rollout.service + " in the configuration any more");
   }
-  return *found;
+  co_return co_await complete_(*found);
 }
 
 std::vector<domain::Target> Planner::add_targets(const domain::Rollout& rollout, const domain::Service& service) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/rollout/journal.hpp"
+#include "agent/rollout/naming.hpp"
 #include "agent/rollout/work.hpp"
 #include "strategies/strategy.hpp"
 
@@ -18,12 +19,16 @@ using NextAddress = std::function<std::string(const std::set<std::string>& taken
 
 class Planner {
  public:
-  Planner(Journal& journal, const std::vector<domain::Service>& services, NextAddress next_address)
-      : journal_(journal), services_(services), next_address_(std::move(next_address)) {}
+  Planner(Journal& journal, const std::vector<domain::Service>& services, Complete complete, NextAddress next_address)
+      : journal_(journal),
+        services_(services),
+        complete_(std::move(complete)),
+        next_address_(std::move(next_address)) {}
 
-  /// The queued rollout becomes running, with the steps that get its image. Throws Error(invalid) where it cannot
-  /// begin: its service is no longer configured, or has nothing to build or pull.
-  void start(domain::Rollout& rollout);
+  /// The queued rollout becomes running, with the steps that get its image, unless somebody ends it while its settings
+  /// are read. Throws Error where it cannot begin: its service is no longer configured, has nothing to build or pull,
+  /// or its settings cannot be read.
+  Task<void> start(domain::Rollout& rollout);
 
   /// Adds the steps that replace the service's targets, by what is live now. Once. Throws Error where there is no
   /// address left for a new target.
@@ -33,11 +38,12 @@ class Planner {
   Work load(const domain::Rollout& rollout);
 
  private:
-  domain::Service service_for(const domain::Rollout& rollout);
+  Task<domain::Service> service_for(domain::Rollout rollout);
   std::vector<domain::Target> add_targets(const domain::Rollout& rollout, const domain::Service& service);
 
   Journal& journal_;
   const std::vector<domain::Service>& services_;
+  Complete complete_;
   NextAddress next_address_;
 };
 

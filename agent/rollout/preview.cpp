@@ -117,24 +117,24 @@ std::vector<std::string> differences(const domain::Service& running, const domai
   return found;
 }
 
-std::vector<Preview> Previews::of(const std::vector<std::string>& names) {
+Task<std::vector<Preview>> Previews::of(std::vector<std::string> names) {
   std::vector<Preview> previews;
   for (const auto& name : domain::dependency_order(services_)) {
     if (!names.empty() && std::find(names.begin(), names.end(), name) == names.end()) continue;
     const auto service = std::find_if(services_.begin(), services_.end(),
                                       [&](const domain::Service& other) { return other.name == name; });
-    previews.push_back(preview(*service));
+    previews.push_back(co_await preview(*service));
   }
-  return previews;
+  co_return previews;
 }
 
-Preview Previews::preview(const domain::Service& service) {
+Task<Preview> Previews::preview(domain::Service service) {
   Preview preview;
   preview.service = service.name;
-  preview.strategy = domain::to_string(service.strategy);
   const auto live = journal_.targets.live(service.name);
   preview.live = live_revision(journal_, service.name);
   try {
+    service = co_await complete_(service);
     preview.steps = steps_of(service, static_cast<int>(live.size()), domain::RolloutKind::deploy);
     resolve_(service);
     if (!live.empty() && live.front().revision) {
@@ -144,10 +144,11 @@ Preview Previews::preview(const domain::Service& service) {
   } catch (const Error& error) {
     preview.notes.push_back("it cannot be rolled out: " + error.message());
   }
+  preview.strategy = domain::to_string(service.strategy);
   const auto warning = warning_of(journal_, service);
   if (!warning.empty()) preview.notes.push_back(warning);
   note_pauses(preview);
-  return preview;
+  co_return preview;
 }
 
 std::vector<Preview> Previews::of_rollbacks(const std::vector<store::Job>& jobs,

@@ -1,4 +1,5 @@
-// What a rollout or a rollback would do now, without doing it. Reads the database only.
+// What a rollout or a rollback would do now, without doing it. Reads the database, and a rollout's settings where they
+// are, and changes nothing.
 #pragma once
 
 #include <functional>
@@ -31,30 +32,32 @@ class Previews {
   /// What somebody changed by hand in the containers of a service, in sentences.
   using DriftOf = std::function<std::vector<std::string>(const std::string& service)>;
 
-  Previews(Journal& journal, const std::vector<domain::Service>& services, Resolve resolve, std::string key,
-           DriftOf drift_of)
+  Previews(Journal& journal, const std::vector<domain::Service>& services, Complete complete, Resolve resolve,
+           std::string key, DriftOf drift_of)
       : journal_(journal),
         services_(services),
+        complete_(std::move(complete)),
         resolve_(std::move(resolve)),
         key_(std::move(key)),
         drift_of_(std::move(drift_of)) {}
 
   /// Of these services, or of all where none is named, in the order in which they would go out. Names that are not
   /// configured are left out.
-  std::vector<Preview> of(const std::vector<std::string>& names);
+  Task<std::vector<Preview>> of(std::vector<std::string> names);
 
   /// Of these rollbacks, in the order in which they would go out. `watched`: the rollout, if any, that has switched, is
   /// not promoted, and would be turned round for them.
   std::vector<Preview> of_rollbacks(const std::vector<store::Job>& jobs, const std::optional<domain::Rollout>& watched);
 
  private:
-  Preview preview(const domain::Service& service);
+  Task<Preview> preview(domain::Service service);
   Preview preview_back(const store::Job& job, const std::optional<domain::Rollout>& watched);
   void compare_with(Preview& preview, const domain::Revision& running, const domain::Service& wanted);
   void note_pauses(Preview& preview);
 
   Journal& journal_;
   const std::vector<domain::Service>& services_;
+  Complete complete_;
   Resolve resolve_;
   std::string key_;
   DriftOf drift_of_;

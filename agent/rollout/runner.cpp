@@ -93,12 +93,13 @@ Task<void> Runner::run(domain::RolloutId id, LetIn let_in, std::function<void()>
   auto rollout = journal_.rollouts.get(id);
   if (rollout.phase == Phase::queued) {
     try {
-      planner_.start(rollout);
+      co_await planner_.start(rollout);
     } catch (const Error& error) {
-      journal_.end(rollout, Phase::rolled_back, error.message());
-      co_return;
+      rollout = journal_.rollouts.get(id);  // somebody may have ended it meanwhile
+      if (rollout.phase == Phase::queued) journal_.end(rollout, Phase::rolled_back, error.message());
     }
   }
+  if (domain::is_final(rollout.phase)) co_return;
   auto work = planner_.load(rollout);
   if (work.rollout.phase == Phase::running) co_await go_forward(work, std::move(let_in), std::move(on_promoted));
   if (work.rollout.phase == Phase::undoing) co_await go_back(work);

@@ -43,6 +43,9 @@ inline rollout::ResolvedSettings as_written(const domain::Service& service) {
   return settings;
 }
 
+/// Services that have all of their settings in their own files.
+inline Task<domain::Service> as_configured(domain::Service service) { co_return service; }
+
 /// Nobody changed anything by hand.
 inline std::vector<std::string> undrifted(const std::string&) { return {}; }
 
@@ -70,6 +73,7 @@ struct World {
   FakeProxy proxy;
   FakeProber prober;
   std::vector<domain::Service> services;
+  rollout::Complete complete = as_configured;
   std::int64_t keep_free_bytes = 0;
   rollout::MemoryRule memory;
   int workers_leaving = 32;
@@ -130,7 +134,7 @@ struct Agent {
         jobs(database),
         inbox(database, jobs),
         releases(journal, database, of.services, {std::chrono::seconds(5), std::chrono::seconds(60), of.atomic}),
-        planner(journal, of.services,
+        planner(journal, of.services, of.complete,
                 [](const std::set<std::string>& taken) {
                   int last = 10;
                   while (taken.contains("10.2.0." + std::to_string(last))) ++last;

@@ -17,6 +17,7 @@
 #include "agent/rollout/preview.hpp"
 #include "agent/rollout/release_planner.hpp"
 #include "agent/store/job_queue.hpp"
+#include "tests/fakes/run.hpp"
 
 namespace {
 
@@ -97,10 +98,11 @@ int main() {
       settings.container = service.container;
       return settings;
     };
-    rollout::Previews previews(journal, services, as_written, "key",
+    const auto as_configured = [](domain::Service service) -> Task<domain::Service> { co_return service; };
+    rollout::Previews previews(journal, services, as_configured, as_written, "key",
                                [](const std::string&) { return std::vector<std::string>(); });
     const auto asked = std::chrono::steady_clock::now();
-    previews.of({});
+    tests::run(previews.of({}));
     preview.push_back(milliseconds(std::chrono::steady_clock::now() - asked));
     const auto woken = std::chrono::steady_clock::now();
     auto queue = rollout::queue_of(journal);

@@ -1,4 +1,5 @@
 #include <catch2/catch_all.hpp>
+#include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -121,6 +122,42 @@ TEST_CASE("a broken configuration shows every error and exits 2") {
                                        {"key_path", "helth"},
                                        {"message", "`helth` is not a known key"},
                                        {"hint", "did you mean `health`?"}});
+}
+
+TEST_CASE(
+    "what speaks against a service's Compose files is an error at its `compose`, or a note where it is not here") {
+  const Files files;
+  files.write("deploy.d/backend.yaml",
+              "service: backend\n"
+              "on: manual\n"
+              "source: { image: \"backend:1\" }\n"
+              "compose: { files: [../docker-compose.yml] }\n");
+  const std::string backend = files.path("deploy.d/backend.yaml");
+  const auto missing = deployctl({"validate", "--config", files.agent});
+  CHECK(missing.code == 0);
+  CHECK(missing.err == "note: service backend: there is no file " + files.path("docker-compose.yml") +
+                           ": make it, or correct compose.files\n");
+  // A `docker` that prints the same for each question.
+  files.write("docker-compose.yml", "");
+  files.write(
+      "docker",
+      "#!/bin/sh\n"
+      "case \"$*\" in *version*) echo 2.26.1;; *) echo '{\"services\": {\"backend\": {\"tty\": true}}}';; esac\n");
+  std::filesystem::permissions(files.path("docker"), std::filesystem::perms::owner_all);
+  const std::string path = std::getenv("PATH");
+  ::setenv("PATH", (files.folder.path().string() + ":" + path).c_str(), 1);
+  const auto refused = deployctl({"validate", "--config", files.agent});
+  ::setenv("PATH", path.c_str(), 1);
+  CHECK(refused.code == 2);
+  CHECK(refused.out.empty());
+  CHECK(refused.err ==
+        backend +
+            ":4:10: error: service backend: services.backend.tty is not supported: nobody sits in front of it; "
+            "what the service can do without, list under compose.ignore\n"
+            "  compose: { files: [../docker-compose.yml] }\n"
+            "           ^\n"
+            "deployctl: " +
+            files.agent + " is not valid: 1 error\n");
 }
 
 TEST_CASE("a configuration that is not there is exit code 2") {

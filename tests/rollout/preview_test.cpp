@@ -5,6 +5,7 @@
 
 #include "agent/base/error.hpp"
 #include "tests/agent_world/world.hpp"
+#include "tests/fakes/run.hpp"
 
 using namespace deploy;
 using namespace deploy::tests;
@@ -22,7 +23,8 @@ struct Live {
   }
 
   std::vector<rollout::Preview> previews(const Texts& names = {}, const rollout::Resolve& resolve = as_written) {
-    return rollout::Previews(agent->journal, world.services, resolve, "key", undrifted).of(names);
+    rollout::Previews previews(agent->journal, world.services, world.complete, resolve, "key", undrifted);
+    return run(previews.of(names));
   }
 
   World world;
@@ -54,7 +56,8 @@ TEST_CASE("a preview of what was never rolled out has no live revision") {
   world.services[0].hooks.before = {migrate};
   world.services[0].strategy = domain::StrategyKind::recreate;
   Agent agent(world);
-  const auto preview = rollout::Previews(agent.journal, world.services, as_written, "key", undrifted).of({}).at(0);
+  rollout::Previews previews(agent.journal, world.services, as_configured, as_written, "key", undrifted);
+  const auto preview = run(previews.of({})).at(0);
   CHECK(preview.live.empty());
   CHECK(preview.steps == Texts{"fetch", "build", "before \"./migrate\"", "create new 1", "start new 1", "probe new 1",
                                "switch new 1", "promote new 1", "prune"});
@@ -100,8 +103,8 @@ TEST_CASE("a preview has what somebody changed by hand, because a rollout puts i
   const auto drift = [](const std::string& service) {
     return service == "llm" ? Texts{"the container llm-1 was changed by hand"} : Texts{};
   };
-  rollout::Previews previews(live.agent->journal, live.world.services, as_written, "key", drift);
-  const auto all = previews.of({});
+  rollout::Previews previews(live.agent->journal, live.world.services, as_configured, as_written, "key", drift);
+  const auto all = run(previews.of({}));
   CHECK(all.at(0).differences == Texts{"the container llm-1 was changed by hand"});
   CHECK(all.at(1).differences.empty());
   // So does a rollback to what is live.

@@ -38,7 +38,7 @@ struct Two {
 
   /// And nothing was done or written down for it.
   api::PlanView plan(const api::RollbackRequest& request, const rollout::Resolve& resolve = as_written) {
-    rollout::Previews previews(agent->journal, world.services, resolve, "key", undrifted);
+    rollout::Previews previews(agent->journal, world.services, as_configured, resolve, "key", undrifted);
     const auto calls = world.engine.calls.size();
     const auto event = agent->journal.last_event();
     auto view = commands->plan_rollback(request, previews);
@@ -156,7 +156,7 @@ TEST_CASE("while a rollout bakes, the plan turns it round and goes back to what 
   agent.work();
   const auto first = rollout::live_revision(agent.journal, "backend");
   api::Commands commands(agent.journal, agent.releases, world.services, [] {});
-  rollout::Previews previews(agent.journal, world.services, as_written, "key", undrifted);
+  rollout::Previews previews(agent.journal, world.services, as_configured, as_written, "key", undrifted);
   std::optional<api::PlanView> view;
   world.prober.on_point = [&](std::string_view) {
     if (world.prober.probes.back().check.min_healthy == std::chrono::seconds(0) || view) return;

@@ -28,7 +28,7 @@ const std::map<std::string, std::set<std::string>> allowed{
     {"api", {"base", "domain", "ports", "store", "http", "rollout"}},
     {"daemon",
      {"base", "domain", "ports", "config", "http", "store", "strategies", "webhook", "engine", "source", "proxy",
-      "health", "rollout", "api"}},
+      "health", "rollout", "api", "adopt"}},
     {"adopt", {"base", "domain", "ports", "config", "proxy"}},
     // Of the API it may use the JSON forms only, which are pure data; see below. Engine, proxy and source are for
     // doctor, which needs no agent.
