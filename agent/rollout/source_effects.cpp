@@ -11,7 +11,7 @@ namespace deploy::rollout {
 namespace {
 
 /// How many rollouts are looked at for the newest commits of other repositories.
-constexpr int rollouts_looked_at = 20;
+constexpr int earlier_rollouts_looked_at = 20;
 
 /// Path -> kind and content of those files that are one of `paths`, or below one.
 std::map<std::string, std::pair<ports::TreeEntry::Kind, std::string>> files_below(
@@ -63,7 +63,7 @@ Task<void> StepEffects::update_mirror(Work& work, domain::GitSource git) {
 /// The newest commits that are known of the repositories that the service is rebuilt by.
 domain::Commits StepEffects::known_others(const Work& work) {
   domain::Commits known;
-  auto rollouts = journal_.rollouts.history(work.service.name, rollouts_looked_at);
+  auto rollouts = journal_.rollouts.history(work.service.name, earlier_rollouts_looked_at);
   std::reverse(rollouts.begin(), rollouts.end());
   for (const auto& rollout : rollouts) {
     if (rollout.id > work.rollout.id) continue;
