@@ -1,26 +1,28 @@
 # shellcheck shell=bash
 # Part of ./dev, which sources it: the private sandbox of test, demo, bench, crash and sandbox, and the base images in it.
-# It takes ROOT, SELF, CACHE, SANDBOXES, BASE_SUITE, BASE_PACKAGES, COMPOSE_SUITE, say, die, need_root, release_name and
+# It takes ROOT, SELF, CACHE, SANDBOXES, BASE_SUITE, BASE_PACKAGES, STORE_PACKAGES, COMPOSE_SUITE, say, die, need_root, release_name and
 # apt_source from there.
 
 # ---- base images --------------------------------------------------------------------------------------------------
 
-# One root file system of Debian packages serves as nginx:local and node:local, a static busybox as busybox:local.
-base_tarball() { echo "$CACHE/base-$BASE_SUITE-${BASE_PACKAGES//,/-}.tar"; }
+# One root file system of Debian packages serves as nginx:local and node:local, a static busybox as busybox:local; another one,
+# with databases, is for the tests of docs/examples.
+tarball_of() { echo "$CACHE/base-$BASE_SUITE-${1//,/-}.tar"; }
 
-make_base_tarball() {
+# make_tarball PACKAGES: a root file system of Debian with them
+make_tarball() {
   local tarball uri work
-  tarball=$(base_tarball)
+  tarball=$(tarball_of "$1")
   mkdir -p "$CACHE"
   (
     flock 9
     [[ ! -e $tarball ]] || exit 0
-    say "making the base images from Debian $BASE_SUITE (once, about a minute)"
+    say "making a base image of $1 from Debian $BASE_SUITE (once, about a minute)"
     uri=$(apt_source "$(release_name)" REPO_URI)
     [[ -n $uri ]] || die "no apt source of this machine names its own suite: base images cannot be made"
     work=$(mktemp -d "$CACHE/making.XXXXXX")
     trap 'rm -rf "$work"' EXIT
-    debootstrap --variant=minbase "--include=$BASE_PACKAGES" "$BASE_SUITE" "$work/root" "$uri" >"$work/log" 2>&1 ||
+    debootstrap --variant=minbase "--include=$1" "$BASE_SUITE" "$work/root" "$uri" >"$work/log" 2>&1 ||
       { tail -n 20 "$work/log" >&2; die "debootstrap of $BASE_SUITE from $uri failed: see the lines above"; }
     tar -C "$work/root" --numeric-owner --exclude='./var/cache/apt/*' --exclude='./var/lib/apt/lists/*' \
       --exclude='./usr/share/doc/*' --exclude='./usr/share/man/*' --exclude='./usr/share/locale/*' \
@@ -49,7 +51,7 @@ import_image() {
 
 # Imports the base images into the private engine.
 base_images() {
-  import_image base local <"$(base_tarball)"
+  import_image base local <"$(tarball_of "$BASE_PACKAGES")"
   local folder
   folder=$(mktemp -d)
   printf 'FROM base:local\nSTOPSIGNAL SIGQUIT\nCMD ["nginx", "-g", "daemon off;"]\n' >"$folder/Dockerfile"
@@ -114,8 +116,14 @@ compose_in_sandbox() {
 
 # What is fetched once, and kept in the cache.
 fetch_once() {
-  make_base_tarball
+  make_tarball "$BASE_PACKAGES"
   fetch_compose
+}
+
+# What only the tests take beside that.
+fetch_for_tests() {
+  fetch_once
+  make_tarball "$STORE_PACKAGES"
 }
 
 # ---- the private sandbox ------------------------------------------------------------------------------------------
@@ -198,6 +206,8 @@ cmd_inside-sandbox() {
   base_images
   start_registry "$folder"
   export DEPLOYCTL_TEST_ENGINE=unix://$ENGINE_SOCKET DEPLOYCTL_TEST_NGINX_IMAGE=nginx:local
+  export DEPLOYCTL_TEST_STORES
+  DEPLOYCTL_TEST_STORES=$(tarball_of "$STORE_PACKAGES")
   local status=0
   "$@" || status=$?
   exit "$status"

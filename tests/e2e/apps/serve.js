@@ -3,6 +3,7 @@
 const crypto = require('crypto');
 const fs = require('fs');
 const http = require('http');
+const net = require('net');
 const path = require('path');
 
 const service = fs.readFileSync(path.join(__dirname, 'SERVICE'), 'utf8').trim();
@@ -73,7 +74,7 @@ function openWebSocket(request, socket) {
 // VERSION may name a fault, so that a commit can be one that never works: "v4 unhealthy" answers its health check 503,
 // "v4 crash" exits at once, "v4 deaf" listens to nobody, "v4 slow" never answers its health check, "v4 flaps" answers it well for a
 // second and badly for the next, "v4 dies" exits some seconds after it was healthy for the first time. A file /tmp/ill makes one container unhealthy for as long as it is there.
-function serve(port, handle) {
+function serve(port, handle, isHealth = (url) => url.endsWith('/health')) {
   const [, fault] = version.split(' ');
   if (fault === 'crash') {
     console.error('cannot start: the database schema is newer than this version');
@@ -82,7 +83,7 @@ function serve(port, handle) {
   let dying;
   const isIll = () => fault === 'unhealthy' || (fault === 'flaps' && Math.floor(process.uptime()) % 2 === 1) || fs.existsSync('/tmp/ill');
   const server = http.createServer((request, response) => {
-    const asksHealth = request.url.endsWith('/health');
+    const asksHealth = isHealth(request.url);
     if (asksHealth && fault === 'slow') return;
     if (asksHealth && isIll()) {
       console.error('health check: the connection pool is exhausted');
@@ -106,4 +107,42 @@ function serve(port, handle) {
   });
 }
 
-module.exports = { readBody, send, sendJson, serve, version };
+// `routes`: 'METHOD /path' to a function of the body's JSON that returns a page (text), JSON, or { status, body }. `health`: the path of
+// the health check.
+function serveRoutes(port, { health }, routes) {
+  serve(port, async (request, response) => {
+    const route = routes[`${request.method} ${request.url.split('?')[0]}`];
+    if (!route) return sendJson(response, 404, { error: 'not found' });
+    const text = await readBody(request);
+    try {
+      const answer = await route(text ? JSON.parse(text) : {});
+      if (typeof answer === 'string') return send(response, 200, 'text/html', answer);
+      return answer.body ? sendJson(response, answer.status, answer.body) : sendJson(response, 200, answer);
+    } catch (error) {
+      console.error(`${request.method} ${request.url}: ${error.message}`);
+      return sendJson(response, 502, { error: error.message });
+    }
+  }, (url) => url.split('?')[0] === health);
+}
+
+// Another service's JSON, over a connection of its own and without a retry. With a body it is a POST.
+async function call(url, body) {
+  const request = body ? { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) } : {};
+  const answer = await fetch(url, request);
+  if (!answer.ok) throw new Error(`${url} answered ${answer.status}`);
+  return answer.json();
+}
+
+// Does anybody listen there? A database, for instance.
+function reach(host, port) {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect({ host, port: Number(port), timeout: 3000 }, () => {
+      socket.destroy();
+      resolve();
+    });
+    socket.on('timeout', () => socket.destroy(new Error(`${host}:${port} does not answer`)));
+    socket.on('error', reject);
+  });
+}
+
+module.exports = { call, reach, readBody, send, sendJson, serve, serveRoutes, version };

@@ -38,7 +38,7 @@ class Engine:
         if query:
             path += "?" + urllib.parse.urlencode(query)
         headers = dict(headers or {})
-        if body is not None and not isinstance(body, bytes):
+        if body is not None and not isinstance(body, bytes) and not hasattr(body, "read"):
             body = json.dumps(body).encode()
             headers["Content-Type"] = "application/json"
         connection = _Connection(self.path)

@@ -16,10 +16,11 @@ _IDENTITY = {
 class Repo:
     """A work tree and its bare remote."""
 
-    def __init__(self, folder, name):
-        self.name = name
-        self.full_name = f"demo/{name}"
-        self.work = folder / "work" / name
+    def __init__(self, folder, name, work=None):
+        """`name` is GitHub's, with or without an owner; `work` a folder for the work tree in place of one below `folder`."""
+        self.name = name.split("/")[-1]
+        self.full_name = name if "/" in name else f"demo/{name}"
+        self.work = work or folder / "work" / name
         self.bare = folder / f"{name}.git"
         self.head = "0" * 40
         self.previous = self.head

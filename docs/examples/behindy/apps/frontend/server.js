@@ -1,0 +1,7 @@
+// Next.js: pages.
+'use strict';
+const { serveRoutes, version } = require('./serve');
+
+serveRoutes(3000, { health: '/' }, {
+  'GET /': () => `<!doctype html><title>Behindy</title><p>frontend ${version}</p>\n`,
+});
