@@ -13,9 +13,9 @@ SECRET = "e2e-secret-e2e-secret-e2e-secret-e2e"
 
 
 class Agent:
-    """One deployd with a configuration folder of its own. `settings` becomes agent.yaml (JSON is YAML)."""
+    """One deployd with a configuration folder of its own. `settings` becomes agent.yaml (JSON is YAML), or is `written` there already."""
 
-    def __init__(self, folder, settings, programs=RELEASE):
+    def __init__(self, folder, settings, programs=RELEASE, written=False):
         self.folder = folder
         self.config = folder / "agent.yaml"
         self.services = folder / settings["services"]
@@ -24,7 +24,8 @@ class Agent:
         self.programs = programs
         self.process = None
         self.services.mkdir(parents=True, exist_ok=True)
-        self.config.write_text(json.dumps(settings, indent=2) + "\n")
+        if not written:
+            self.config.write_text(json.dumps(settings, indent=2) + "\n")
 
     def start(self, seconds=20, launcher=()):
         """`launcher` stands before deployd's own arguments and becomes deployd."""

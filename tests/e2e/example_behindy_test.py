@@ -1,0 +1,104 @@
+"""behindy: the apps are started by workflows with `docker run`, from images of a registry; Compose has the infrastructure."""
+
+import pathlib
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from harness.example import Example  # noqa: E402
+from harness.github import workflow_run  # noqa: E402
+from harness.scene import HOST  # noqa: E402
+
+APPS = {"llmserver": ("behindy3359/behindy-story", None), "backend": ("behindy3359/behindy-back", None),
+        "frontend": ("behindy3359/behindy-front", None)}
+IMAGES = {"llmserver": "behindy/behindy-story", "backend": "behindy/behindy-backend", "frontend": "behindy/behindy-front"}
+BACKEND = {"SPRING_DATASOURCE_URL": "jdbc:postgresql://postgres:5432/behindy", "SPRING_DATASOURCE_USERNAME": "behindy",
+           "SPRING_DATASOURCE_PASSWORD": "behindy-db-password", "SPRING_DATA_REDIS_HOST": "redis",
+           "SPRING_DATA_REDIS_PASSWORD": "behindy-redis-password", "JWT_SECRET": "a-long-secret-that-signs-tokens",
+           "AI_SERVER_URL": "http://llmserver:8000", "TZ": "Asia/Seoul"}
+UNTOUCHED = ("behindy-postgres", "behindy-redis", "behindy-nginx")
+
+
+class Behindy(unittest.TestCase):
+    maxDiff = None
+
+    def today(self):
+        """The ops repository's Compose, and then what each repository's workflow does."""
+        host = self.host
+        host.registry.start()
+        host.compose("up", "-d")
+        for app in APPS:
+            host.publish(app, IMAGES[app])
+            environment = [f"--env={name}={value}" for name, value in (BACKEND if app == "backend" else {"TZ": "Asia/Seoul"}).items()]
+            host.docker("run", "--detach", "--name", app, "--network", "behindy-ops_internal", "--restart", "always",
+                        "--volume", "/etc/localtime:/etc/localtime:ro", "--log-opt", "max-size=10m", "--log-opt", "max-file=3",
+                        *environment, f"{host.registry.address}/{IMAGES[app]}:latest")
+        host.docker("restart", "behindy-nginx")  # as they do when names were missing at its start
+        host.answers("http://127.0.0.1/api/ai-stories/health", "true")
+
+    def ship(self, app, version):
+        self.host.release(app, version)
+        self.host.publish(app, IMAGES[app])
+
+    def sql(self, statement):
+        return self.host.psql("behindy-postgres", "behindy", "behindy", statement)
+
+    def test_adopted_rolled_out_and_back(self):
+        host = self.host = Example("behindy", APPS, "behindy-ops")
+        self.addCleanup(host.close)
+        self.today()
+        self.sql("CREATE TABLE posts (text text); INSERT INTO posts VALUES ('kept')")
+        host.keep_idle_connections()
+        shown = host.adopt()
+        self.assertIn("SPRING_DATASOURCE_PASSWORD: ${DB_PASS}", shown.stdout)
+        self.assertNotIn("behindy-db-password", shown.stdout + shown.stderr)
+        host.start_agent(disk={"keep_free": "0"})
+        untouched = host.identities(*UNTOUCHED)
+
+        load = host.load("outside", "--rate", "150", "--connections", "12", "--kinds", "keepalive-get,keepalive-post,new-get",
+                         "--get-paths", "/,/api/posts", "--post-paths", "/api/ai-stories", "--post-body", '{"prompt": "지하철"}')
+        chats = host.load("chats", "--rate", "2", "--connections", "8", "--kinds", "websocket", "--socket-paths", "/ws/chat?ms=3000")
+        for app in APPS:
+            self.ship(app, "v2")
+        for app in reversed(APPS):
+            host.deliver(app, workflow_run)
+        rollouts = host.settled(3)
+        self.assertEqual({rollout["phase"] for rollout in rollouts}, {"succeeded"}, rollouts)
+        order = sorted(rollouts, key=host.agent.let_in)
+        self.assertEqual([rollout["service"] for rollout in order], ["llmserver", "backend", "frontend"])
+        self.assertIn('"version":"v2"', host.get("http://127.0.0.1/api/posts")[1])
+        dump, = (HOST / "state" / "backups").glob("backend-*.sql")
+        self.assertIn("kept", dump.read_text())
+
+        self.ship("backend", "v3 unhealthy")
+        host.deliver("backend", workflow_run)
+        self.assertEqual(host.settled(4)[-1]["phase"], "rolled_back")
+        # Its schema may have moved on when it started.
+        asked = host.agent.ctl("rollback", "backend")
+        self.assertEqual(asked.returncode, 2, asked.stderr)
+        self.assertIn("--yes", asked.stderr)
+        back = host.agent.ctl("rollback", "backend", "--yes")
+        self.assertEqual(back.returncode, 0, back.stderr)
+        self.habits()
+        for running in (load, chats):
+            report = running.stop()
+            self.assertEqual(report["failed"], 0, report)
+        self.assertEqual(host.identities(*UNTOUCHED), untouched)
+        self.assertEqual(self.sql("SELECT text FROM posts"), "kept")
+
+    def habits(self):
+        host = self.host
+        before = host.live_containers()
+        host.compose("up", "-d")
+        host.docker("image", "prune", "--all", "--force")
+        self.assertEqual(host.live_containers(), before)
+        # The workflow of a repository that nobody has changed yet still runs today's job.
+        host.docker("run", "--detach", "--name", "backend", "--network", "behindy-ops_internal", "node:local", "sleep", "60")
+        self.ship("llmserver", "v4")
+        host.deliver("llmserver", workflow_run)
+        self.assertEqual(host.settled(6)[-1]["phase"], "succeeded")
+
+
+if __name__ == "__main__":
+    unittest.main()
