@@ -64,7 +64,7 @@ class Basechat(unittest.TestCase):
         self.assertIn('"version":"v1"', host.get("http://127.0.0.1/api/version")[1])
         before = host.live_containers()
         host.compose("up", "-d")
-        host.docker("image", "prune", "--all", "--force")
+        host.prune_images()
         self.assertEqual(host.live_containers(), before)
         for running in (load, streams):
             report = running.stop()

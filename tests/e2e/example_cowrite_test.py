@@ -61,7 +61,7 @@ class Cowrite(unittest.TestCase):
         self.assertEqual(back.returncode, 0, back.stderr)
         before = host.live_containers()
         host.compose("up", "-d")
-        host.docker("image", "prune", "--all", "--force")
+        host.prune_images()
         self.assertEqual(host.live_containers(), before)
         for running in (load, streams, browser):
             report = running.stop()

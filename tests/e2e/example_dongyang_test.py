@@ -69,7 +69,7 @@ class Dongyang(unittest.TestCase):
         host = self.host
         before = host.live_containers()
         host.compose("up", "-d")
-        host.docker("image", "prune", "--all", "--force")
+        host.prune_images()
         self.assertEqual(host.live_containers(), before)
         self.assertEqual(sorted(host.compose("ps", "--services").split()), ["nginx", "postgres"])
         # A container of somebody else that takes a service's name, on the shared network, is not called by anybody.

@@ -53,7 +53,7 @@ class FastapiChatbot(unittest.TestCase):
         self.assertIn("v1", host.get(APP)[1])
         self.assertEqual(len(list((HOST / "state" / "backups").glob("app-*.sql"))), 2)
         host.compose("up", "-d")
-        host.docker("image", "prune", "--all", "--force")
+        host.prune_images()
         host.answers(f"{APP}/health/database", '"conversations": 1')
         self.assertEqual(host.identities(POSTGRES, "fastapi-chatbot-redis-1"), untouched)
 

@@ -15,6 +15,7 @@ from .load import OutsideLoad
 from .registry import Registry
 from .repos import Repo
 from .scene import HOST
+from .stores import IMAGES as STORE_IMAGES
 from .stores import import_stores
 from .wait import until
 
@@ -37,6 +38,7 @@ class Example:
         self.config = HOST / "etc" / "agent.yaml"
         self.config.parent.mkdir()
         self.agent = None
+        self.taken_up = 0
         self.webhook = "127.0.0.1"  # through the users' own Nginx
         self.loads = []
 
@@ -60,6 +62,16 @@ class Example:
 
     def docker(self, *arguments):
         return self._run(["docker", *arguments])
+
+    def prune_images(self):
+        """docker image prune --all, but for the images that the other tests of this engine need."""
+        kept = [image["Id"] for image in self.engine.call("GET", "/images/json")
+                if any(tag.endswith(":local") or tag in STORE_IMAGES for tag in image["RepoTags"] or [])]
+        holders = [self.engine.call("POST", "/containers/create", {"Image": image, "Cmd": ["true"]})["Id"] for image in kept]
+        said = self.docker("image", "prune", "--all", "--force")
+        for holder in holders:
+            self.engine.remove(holder)
+        return said
 
     def psql(self, container, user, database, statement):
         return self.docker("exec", container, "psql", "-U", user, "-d", database, "-At", "-c", statement)
@@ -131,6 +143,7 @@ class Example:
         self.agent = Agent(self.config.parent, {"services": "deploy.d", "socket": {"path": str(HOST / "deployd.sock")}}, written=True)
         self.agent.start()
         until(lambda: all(self.agent.live().values()), "deployd to take up what runs", 60)
+        self.taken_up = len(self.agent.rollouts())  # the containers that ran are first revisions
 
     @property
     def github(self):
@@ -143,9 +156,9 @@ class Example:
             raise RuntimeError(f"the delivery for {app} was answered {status}: {text}")
 
     def settled(self, count):
-        """The rollouts, once there are `count` and all have ended."""
+        """The rollouts since the adoption, once there are `count` and all have ended."""
         def ended():
-            rollouts = self.agent.rollouts()
+            rollouts = self.agent.rollouts()[self.taken_up:]
             return rollouts if len(rollouts) >= count and all(rollout["finished"] for rollout in rollouts) else None
 
         return until(ended, f"{count} rollouts to end", 240)

@@ -5,7 +5,7 @@ import os
 from . import ROOT
 
 _FOLDER = ROOT / "tests" / "e2e" / "stores"
-_IMAGES = {"postgres:15": "postgres", "pgvector/pgvector:pg16": "postgres", "redis:7-alpine": "redis"}
+IMAGES = {"postgres:15": "postgres", "pgvector/pgvector:pg16": "postgres", "redis:7-alpine": "redis"}
 
 
 def import_stores(engine):
@@ -13,7 +13,7 @@ def import_stores(engine):
     if not _has(engine, "stores:local"):
         with open(os.environ["DEPLOYCTL_TEST_STORES"], "rb") as tar:
             engine.call("POST", "/images/create", tar, {"Content-Type": "application/x-tar"}, fromSrc="-", repo="stores", tag="local")
-    for name, folder in _IMAGES.items():
+    for name, folder in IMAGES.items():
         if not _has(engine, name):
             engine.build(_FOLDER / folder, name)
     engine.call("POST", "/images/nginx:local/tag", repo="nginx", tag="alpine")
