@@ -72,7 +72,7 @@ std::string port_key(const domain::PublishedPort& port) { return std::to_string(
 /// "on-failure:3" is a name and a count.
 Json restart_policy(const std::string& restart) {
   const auto colon = restart.find(':');
-  Json policy{{"Name", restart.substr(0, colon)}};
+  Json policy{{"Name", restart == "no" ? "" : restart.substr(0, colon)}};
   if (colon != std::string::npos) policy["MaximumRetryCount"] = std::stoi(restart.substr(colon + 1));
   return policy;
 }
@@ -266,7 +266,9 @@ Json create_body(const ports::ContainerSpec& spec) {
   if (settings.healthcheck != domain::ContainerHealthcheck{}) body["Healthcheck"] = health_config(settings.healthcheck);
   for (const auto& port : settings.ports) body["ExposedPorts"][port_key(port)] = Json::object();
   set_text(body, "StopSignal", settings.stop_signal);
-  body["StopTimeout"] = settings.stop_grace_period.count();
+  if (settings.stop_grace_period != domain::ContainerSettings{}.stop_grace_period) {
+    body["StopTimeout"] = settings.stop_grace_period.count();
+  }
   if (!spec.network.network.empty()) {
     body["NetworkingConfig"]["EndpointsConfig"][spec.network.network] = endpoint_body(spec.network);
   }

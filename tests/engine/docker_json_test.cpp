@@ -78,7 +78,7 @@ TEST_CASE("json: limits, privileges and health go to the engine as they are") {
   settings.ipc = "shareable";
   settings.runtime = "runc";
   CHECK(create_body(spec) == Json::parse(R"({
-    "Image": "app:1", "Labels": {}, "StopTimeout": 10, "Hostname": "be",
+    "Image": "app:1", "Labels": {}, "Hostname": "be",
     "Healthcheck": {"Test": ["CMD", "true"], "Interval": 5000000000, "Timeout": 2000000000,
                     "StartPeriod": 60000000000, "Retries": 3},
     "HostConfig": {
@@ -101,7 +101,7 @@ TEST_CASE("json: what is not set is the image's and the engine's own") {
   CHECK(
       create_body(spec) ==
       Json::parse(
-          R"({"Image":"app:1","Labels":{},"StopTimeout":10,"HostConfig":{"RestartPolicy":{"Name":"unless-stopped"}}})"));
+          R"({"Image":"app:1","Labels":{},"HostConfig":{"RestartPolicy":{"Name":"unless-stopped"}}})"));
   CHECK(network_body({"n", "", "", false, {}}) ==
         Json::parse(R"({"Name":"n","CheckDuplicate":true,"Driver":"bridge","Labels":{}})"));
   CHECK(network_body({"n", "10.1.0.0/16", "10.1.128.0/17", true, {{"a", "b"}}}) ==
