@@ -358,6 +358,15 @@ std::vector<std::string> compose_services(const nlohmann::json& model) {
   return ComposeValue{model, ""}.at("services").keys();
 }
 
+std::string network_key(const nlohmann::json& model, const std::string& service, const std::string& network) {
+  const ComposeValue root{model, ""};
+  for (const auto& key : root.at("services").at(service).at("networks").keys()) {
+    const auto name = root.at("networks").at(key).at("name").text();
+    if ((name.empty() ? key : name) == network) return key;
+  }
+  return "";
+}
+
 ComposeService import_service(const nlohmann::json& model, const nlohmann::json& raw, const std::string& service) {
   const auto names = compose_services(model);
   if (std::ranges::find(names, service) == names.end()) {

@@ -48,6 +48,9 @@ struct ComposeService {
 /// The names of the services in what Compose printed, in its order.
 std::vector<std::string> compose_services(const nlohmann::json& model);
 
+/// How the files call the network of that name in Docker, where the service is on it; else empty.
+std::string network_key(const nlohmann::json& model, const std::string& service, const std::string& network);
+
 /// `model`: with variables resolved. `raw`: the same with --no-interpolate, from which texts with variables are taken
 /// as they are written, so that no secret gets into the settings; null: all texts are from `model`.
 /// Throws Error(not_found) where there is no such service, Error(invalid) where the JSON is not what Compose prints.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "agent/domain/order.hpp"
+
 namespace deploy::api {
 
 namespace {
@@ -98,6 +100,25 @@ ServiceView Queries::service(const std::string& name, const std::vector<domain::
   shown.paused = pause_of(name);
   if (const auto last = journal_.rollouts.last_ended(name)) {
     shown.last = LastView{last->id.value, domain::to_string(last->phase), last->reason, time_text(last->finished)};
+  }
+  return shown;
+}
+
+LiveServicesView Queries::live_services() {
+  LiveServicesView shown;
+  for (const auto& name : domain::dependency_order(services_)) {
+    LiveServiceView service;
+    service.service = name;
+    for (const auto& target : journal_.targets.live(name)) {
+      if (!target.revision) continue;
+      const auto revision = journal_.revisions.get(*target.revision);
+      service.revision = revision.name;
+      service.image = revision.image;
+      service.config = revision.config;
+      service.containers.push_back(target.container_name);
+    }
+    if (!service.containers.empty()) shown.services.push_back(std::move(service));
+    if (journal_.under_way(name)) shown.under_way.push_back(name);
   }
   return shown;
 }

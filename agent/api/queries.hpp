@@ -26,6 +26,8 @@ class Queries {
 
   void check_service(const std::string& name) const { check_configured(services_, name); }
   StatusView status(std::vector<std::string> notes, std::vector<std::string> drift);
+  /// In the order in which they would go out; services that are not live are left out.
+  LiveServicesView live_services();
   /// Throws Error(not_found) for a service that is not configured and that nothing is known of, either.
   HistoryView history(const std::string& service, int limit);
   /// Throws Error(not_found) where there is none, and says whether there is such a service at all.

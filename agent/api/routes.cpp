@@ -127,6 +127,8 @@ http::Router routes(Parts parts) {
   router.add("GET", "/v1/status", [parts](Request, Params) -> Task<Response> {
     co_return answer(parts.queries.status(parts.notes(), parts.drift()));
   });
+  router.add("GET", "/v1/live",
+             [parts](Request, Params) -> Task<Response> { co_return answer(parts.queries.live_services()); });
   router.add("GET", "/v1/plan", [parts](Request request, Params) { return plan(parts, request); });
   router.add("GET", "/v1/rollback-plan", [parts](Request request, Params) { return rollback_plan(parts, request); });
   router.add("GET", "/v1/rollouts", [parts](Request request, Params) -> Task<Response> {

@@ -117,6 +117,19 @@ void fields(auto visit, Of<PlanView> auto& form) {
   visit("notes", form.notes);
 }
 
+void fields(auto visit, Of<LiveServiceView> auto& form) {
+  visit("service", form.service);
+  visit("revision", form.revision);
+  visit("image", form.image);
+  visit("config", form.config);
+  visit("containers", form.containers);
+}
+
+void fields(auto visit, Of<LiveServicesView> auto& form) {
+  visit("services", form.services);
+  visit("under_way", form.under_way);
+}
+
 void fields(auto visit, Of<StepView> auto& form) {
   visit("kind", form.kind);
   visit("label", form.label);
@@ -221,6 +234,8 @@ void to_json(nlohmann::json& json, const ActiveView& view) { write(json, view); 
 void to_json(nlohmann::json& json, const LastView& view) { write(json, view); }
 void to_json(nlohmann::json& json, const ServiceView& view) { write(json, view); }
 void to_json(nlohmann::json& json, const StatusView& view) { write(json, view); }
+void to_json(nlohmann::json& json, const LiveServiceView& view) { write(json, view); }
+void to_json(nlohmann::json& json, const LiveServicesView& view) { write(json, view); }
 void to_json(nlohmann::json& json, const StepView& view) { write(json, view); }
 void to_json(nlohmann::json& json, const RolloutView& view) { write(json, view); }
 void to_json(nlohmann::json& json, const HistoryView& view) { write(json, view); }
@@ -246,6 +261,8 @@ void from_json(const nlohmann::json& json, ActiveView& view) { read(json, view);
 void from_json(const nlohmann::json& json, LastView& view) { read(json, view); }
 void from_json(const nlohmann::json& json, ServiceView& view) { read(json, view); }
 void from_json(const nlohmann::json& json, StatusView& view) { read(json, view); }
+void from_json(const nlohmann::json& json, LiveServiceView& view) { read(json, view); }
+void from_json(const nlohmann::json& json, LiveServicesView& view) { read(json, view); }
 void from_json(const nlohmann::json& json, StepView& view) { read(json, view); }
 void from_json(const nlohmann::json& json, RolloutView& view) { read(json, view); }
 void from_json(const nlohmann::json& json, HistoryView& view) { read(json, view); }

@@ -88,6 +88,22 @@ struct StatusView {
   bool operator==(const StatusView&) const = default;
 };
 
+/// What of a service is live, with its settings.
+struct LiveServiceView {
+  std::string service;
+  std::string revision;
+  std::string image;   // what its containers were made from
+  std::string config;  // the service as the revision keeps it, as JSON: the values of variables are not in it
+  std::vector<std::string> containers;
+  bool operator==(const LiveServiceView&) const = default;
+};
+
+struct LiveServicesView {
+  std::vector<LiveServiceView> services;
+  std::vector<std::string> under_way;  // services that are being rolled out
+  bool operator==(const LiveServicesView&) const = default;
+};
+
 /// What a rollout or a rollback of a service would do now.
 struct PlannedView {
   std::string service;
@@ -216,6 +232,8 @@ void to_json(nlohmann::json& json, const ActiveView& view);
 void to_json(nlohmann::json& json, const LastView& view);
 void to_json(nlohmann::json& json, const ServiceView& view);
 void to_json(nlohmann::json& json, const StatusView& view);
+void to_json(nlohmann::json& json, const LiveServiceView& view);
+void to_json(nlohmann::json& json, const LiveServicesView& view);
 void to_json(nlohmann::json& json, const StepView& view);
 void to_json(nlohmann::json& json, const RolloutView& view);
 void to_json(nlohmann::json& json, const HistoryView& view);
@@ -238,6 +256,8 @@ void from_json(const nlohmann::json& json, ActiveView& view);
 void from_json(const nlohmann::json& json, LastView& view);
 void from_json(const nlohmann::json& json, ServiceView& view);
 void from_json(const nlohmann::json& json, StatusView& view);
+void from_json(const nlohmann::json& json, LiveServiceView& view);
+void from_json(const nlohmann::json& json, LiveServicesView& view);
 void from_json(const nlohmann::json& json, StepView& view);
 void from_json(const nlohmann::json& json, RolloutView& view);
 void from_json(const nlohmann::json& json, HistoryView& view);

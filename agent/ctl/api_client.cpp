@@ -138,6 +138,11 @@ Task<api::StatusView> ApiClient::status() {
   co_return parsed<api::StatusView>(response.body);
 }
 
+Task<api::LiveServicesView> ApiClient::live() {
+  const auto response = co_await get("/v1/live");
+  co_return parsed<api::LiveServicesView>(response.body);
+}
+
 Task<api::PlanView> ApiClient::plan(std::vector<std::string> services) {
   const auto response =
       co_await get("/v1/plan?services=" + http::url_encode(fmt::format("{}", fmt::join(services, ","))));

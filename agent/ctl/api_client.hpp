@@ -25,6 +25,7 @@ class ApiClient {
 
   Task<api::VersionView> version();
   Task<api::StatusView> status();
+  Task<api::LiveServicesView> live();
   /// Newest first; an empty service is every service.
   Task<api::PlanView> plan(std::vector<std::string> services);
   Task<api::PlanView> plan_rollback(api::RollbackRequest request);

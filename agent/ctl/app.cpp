@@ -35,6 +35,7 @@ struct Arguments {
   std::int64_t shown = 0;
   LogOptions logs;
   std::string config = default_config;
+  EjectOptions eject;
   Command command;
 };
 
@@ -198,6 +199,15 @@ void add_asking_commands(CLI::App& app, Arguments& arguments) {
   validate_command->add_option("--config", arguments.config, "The agent's file")->capture_default_str();
   validate_command->callback([&arguments] {
     arguments.command = [file = arguments.config](Session session) { return validate(std::move(session), file); };
+  });
+
+  auto* eject_command = app.add_subcommand(
+      "eject", "Write what runs now as Compose files and plain Nginx upstreams, and say how to use them");
+  eject_command->add_option("--config", arguments.config, "The agent's file")->capture_default_str();
+  eject_command->add_option("--into", arguments.eject.into, "A folder that is made")->capture_default_str();
+  eject_command->callback([&arguments] {
+    arguments.eject.config = arguments.config;
+    arguments.command = [options = arguments.eject](Session session) { return eject(std::move(session), options); };
   });
 
   auto* doctor_command = app.add_subcommand("doctor", "Look for what is in the way of rollouts on this host");

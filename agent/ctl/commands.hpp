@@ -79,4 +79,12 @@ Task<int> validate(Session session, std::string agent_yaml);
 /// Needs no agent, but says whether there is one. Done when there is no problem.
 Task<int> doctor(Session session, std::string agent_yaml);
 
+struct EjectOptions {
+  std::string config;                    // agent.yaml
+  std::string into = "deployctl-eject";  // a folder that is made
+};
+
+/// Writes what gives the host back, and says how; changes nothing else.
+Task<int> eject(Session session, EjectOptions options);
+
 }  // namespace deploy::ctl
