@@ -53,6 +53,19 @@ struct LogOptions {
   std::optional<int> tail;  // of a service; none: 100
 };
 
+struct InitOptions {
+  std::vector<std::string> folders;
+  std::string config;              // agent.yaml, there or not
+  std::string engine;              // of a new agent.yaml; empty: this host's
+  std::string state;               // of a new agent.yaml
+  std::string nginx;               // the container; empty: the one that there is
+  std::vector<std::string> services;  // besides those that are found
+  std::vector<std::string> not_services;
+  bool write = false;
+  bool patch = false;
+  bool recreate_nginx = false;  // the answer to that question
+};
+
 Task<int> rollout(Session session, RolloutOptions options);
 Task<int> rollback(Session session, RollbackOptions options);
 
@@ -86,5 +99,8 @@ struct EjectOptions {
 
 /// Writes what gives the host back, and says how; changes nothing else.
 Task<int> eject(Session session, EjectOptions options);
+
+/// Proposes a configuration from what runs, and writes it; needs no agent.
+Task<int> init(Session session, InitOptions options);
 
 }  // namespace deploy::ctl

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <iostream>
 
 namespace deploy::ctl {
 
@@ -17,6 +18,11 @@ Environment process_environment() {
     std::tm local{};
     localtime_r(&time, &local);
     return local;
+  };
+  environment.answer = []() -> std::optional<std::string> {
+    std::string line;
+    if (isatty(STDIN_FILENO) != 1 || isatty(STDERR_FILENO) != 1 || !std::getline(std::cin, line)) return std::nullopt;
+    return line;
   };
   environment.out_is_terminal = isatty(STDOUT_FILENO) == 1;
   environment.err_is_terminal = isatty(STDERR_FILENO) == 1;

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <ctime>
 #include <functional>
+#include <optional>
 #include <string>
 
 namespace deploy::ctl {
@@ -13,6 +14,8 @@ struct Environment {
   std::function<std::string(const std::string& name)> variable;
   /// A point of time in the user's time zone.
   std::function<std::tm(std::time_t)> local_time;
+  /// A line that the person at the terminal types; nullopt where nobody is there.
+  std::function<std::optional<std::string>()> answer;
   bool out_is_terminal = false;
   bool err_is_terminal = false;
   std::size_t err_columns = 80;                        // of the terminal; progress lines are cut to it

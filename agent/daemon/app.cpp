@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "agent/api/routes.hpp"
+#include "agent/base/atomic_file.hpp"
 #include "agent/base/error.hpp"
 #include "agent/base/text.hpp"
 #include "agent/config/files_read.hpp"
@@ -24,6 +25,7 @@
 #include "agent/rollout/dispatcher.hpp"
 #include "agent/rollout/poller.hpp"
 #include "agent/rollout/reconciler.hpp"
+#include "agent/rollout/take_up.hpp"
 #include "agent/source/git_mirror.hpp"
 #include "agent/source/github_api.hpp"
 #include "agent/source/host_process_runner.hpp"
@@ -40,6 +42,7 @@ using std::chrono::seconds;
 constexpr std::size_t webhook_body_bytes_max = 25 * 1024 * 1024;  // GitHub sends no more
 constexpr std::size_t webhook_connections_max = 32;               // each may hold a whole body, on a box of 2 GB
 constexpr int blocking_threads = 2;
+constexpr std::size_t containers_before_bytes_max = 1 << 20;
 constexpr seconds retry_first{1};
 constexpr seconds retry_most{10};
 constexpr seconds webhook_shutdown_grace{5};
@@ -125,6 +128,7 @@ struct App::Parts {
       : executor(context.get_executor()),
         configuration(std::move(loaded)),
         files(file, configuration.agent.services),
+        containers_before(file.parent_path() / "take-up.json"),
         services(std::make_shared<const std::vector<domain::Service>>(configuration.services)),
         pool(blocking_threads),
         state(made_private(configuration.agent.state)),
@@ -162,9 +166,7 @@ struct App::Parts {
                    addresses.site.key, [this](const std::string& service) { return reconciler.drift_of(service); }),
           planner(parts.journal, *parts.services, parts.complete(),
                   [&parts, routing = addresses.routing](const std::set<std::string>& taken) {
-                    auto next = routing.next_address(parts.database.meta("last_address").value_or(""), taken);
-                    parts.database.set_meta("last_address", next);
-                    return next;
+                    return parts.next_address(routing, taken);
                   }),
           traffic(parts.executor, *proxy, parts.journal, *parts.services),
           effects(parts.executor, parts.engine, parts.mirror, traffic, parts.prober, parts.clock, parts.journal,
@@ -176,6 +178,11 @@ struct App::Parts {
                      [](const std::string& complaint) { spdlog::error("{}", complaint); }),
           adoption(parts.engine, parts.prober, parts.journal, traffic, *parts.services, addresses.site.instance,
                    addresses.site.routing_network),
+          take_up(parts.engine, parts.journal, *parts.services, addresses.site.routing_network,
+                  [&parts, routing = addresses.routing](const std::set<std::string>& taken) {
+                    return parts.next_address(routing, taken);
+                  },
+                  [](const std::string& message) { spdlog::info("{}", message); }),
           sweep(parts.engine, traffic, parts.clock, parts.journal, addresses.site.instance),
           reconciler(parts.executor, parts.engine, parts.prober, parts.clock, parts.journal, traffic, sweep,
                      addresses.site.instance, addresses.site.routing_network, parts.nginx_container(),
@@ -195,6 +202,7 @@ struct App::Parts {
     rollout::Runner runner;
     rollout::Dispatcher dispatcher;
     rollout::Adoption adoption;
+    rollout::TakeUp take_up;
     rollout::Sweep sweep;
     rollout::Reconciler reconciler;
     rollout::Poller poller;
@@ -203,6 +211,7 @@ struct App::Parts {
   asio::any_io_executor executor;
   config::Configuration configuration;
   config::FilesRead files;
+  std::filesystem::path containers_before;  // that ran before deployd did: written by `deployctl init`
   std::shared_ptr<const std::vector<domain::Service>> services;
   SystemClock clock;
   asio::thread_pool pool;
@@ -234,6 +243,8 @@ struct App::Parts {
   std::vector<std::string> notes() const;
   std::vector<std::string> drift() const;
   rollout::Previews& previews();
+  std::string next_address(const proxy::RoutingPlan& routing, const std::set<std::string>& taken);
+  std::vector<rollout::ContainerBefore> listed_before() const;
   Task<void> work_forever();
   Task<void> prepare();
 };
@@ -346,6 +357,19 @@ rollout::Previews& App::Parts::previews() {
   throw Error(ErrorKind::unreachable, "no rollout can start yet" + (waiting_for.empty() ? "" : ": " + waiting_for));
 }
 
+std::string App::Parts::next_address(const proxy::RoutingPlan& routing, const std::set<std::string>& taken) {
+  auto next = routing.next_address(database.meta("last_address").value_or(""), taken);
+  database.set_meta("last_address", next);
+  return next;
+}
+
+std::vector<rollout::ContainerBefore> App::Parts::listed_before() const {
+  std::error_code failure;
+  if (!std::filesystem::exists(containers_before, failure)) return {};
+  return rollout::parse_containers_before(containers_before.string(),
+                                          read_file(containers_before, containers_before_bytes_max));
+}
+
 Task<void> App::Parts::work_forever() {
   co_await prepare();
   TaskGroup beside(executor, [](const std::string& name, std::exception_ptr cause) {
@@ -376,6 +400,8 @@ Task<void> App::Parts::prepare() {
         work.emplace(*this, addresses);
       }
       co_await work->adoption.run();
+      const auto before = listed_before();
+      co_await work->take_up.run(before);
     } catch (const Error& error) {
       problem = error.message();
     }

@@ -47,6 +47,11 @@ class DockerClient final : public ports::ContainerEngine {
   Task<std::vector<ports::Image>> images(ports::Labels labels) override;
   Task<bool> remove_image(std::string reference) override;
 
+  /// What the engine says of a container, as it is; null where there is none.
+  Task<Json> container_json(std::string id);
+  /// The same of an image.
+  Task<Json> image_json(std::string id);
+
  private:
   Task<ports::Container> require(std::string what, std::string id);
   Task<std::string> stop_signal(std::string id);

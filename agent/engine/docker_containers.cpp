@@ -38,13 +38,18 @@ Task<std::vector<ports::Container>> DockerClient::list(ports::Labels labels) {
   co_return containers;
 }
 
-Task<std::optional<ports::Container>> DockerClient::inspect(std::string id_or_name) {
+Task<Json> DockerClient::container_json(std::string id) {
   EngineCall call;
-  call.what = "inspect container " + id_or_name;
-  call.path = container_path(id_or_name, "/json");
-  const auto value = co_await engine_.find(std::move(call));
-  if (!value) co_return std::nullopt;
-  co_return container_from_inspect(*value);
+  call.what = "inspect container " + id;
+  call.path = container_path(id, "/json");
+  auto value = co_await engine_.find(std::move(call));
+  co_return value ? std::move(*value) : Json();
+}
+
+Task<std::optional<ports::Container>> DockerClient::inspect(std::string id_or_name) {
+  const auto value = co_await container_json(id_or_name);
+  if (value.is_null()) co_return std::nullopt;
+  co_return container_from_inspect(value);
 }
 
 Task<ports::Container> DockerClient::require(std::string what, std::string id) {

@@ -155,14 +155,19 @@ Task<std::string> DockerClient::remote_digest(std::string reference) {
   co_return digest;
 }
 
+Task<Json> DockerClient::image_json(std::string id) {
+  EngineCall call;
+  call.what = "inspect image " + id;
+  call.path = image_path(id, "/json");
+  auto value = co_await engine_.find(std::move(call));
+  co_return value ? std::move(*value) : Json();
+}
+
 Task<std::optional<ports::Image>> DockerClient::inspect_image(std::string reference) {
   domain::parse_reference(reference);  // says what is wrong with a name better than the engine; an id passes, too
-  EngineCall call;
-  call.what = "inspect image " + reference;
-  call.path = image_path(reference, "/json");
-  const auto value = co_await engine_.find(std::move(call));
-  if (!value) co_return std::nullopt;
-  co_return image_from_inspect(*value);
+  const auto value = co_await image_json(reference);
+  if (value.is_null()) co_return std::nullopt;
+  co_return image_from_inspect(value);
 }
 
 Task<std::vector<ports::Image>> DockerClient::images(ports::Labels labels) {

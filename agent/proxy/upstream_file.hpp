@@ -64,6 +64,11 @@ struct UpstreamFilesInput {
 /// or where two routes have one upstream or service name.
 FileMap render_upstream_files(const UpstreamFilesInput& input);
 
+/// What `<upstream>.conf` says until deployd writes it for the first time: requests go on to where nginx.conf sent them.
+/// `address` is a name and a port, as it stood there.
+std::string first_upstream_file(const std::string& service, const domain::ProxySettings& settings,
+                                const std::string& address);
+
 /// The directive with which nginx.conf sends requests to a service's upstream: "proxy_pass http://backend;".
 std::string pass_directive(const domain::ProxySettings& settings);
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "agent/rollout/naming.hpp"
+#include "agent/rollout/take_up.hpp"
 
 namespace deploy::rollout {
 
@@ -130,9 +131,10 @@ void Poller::queue_missed() {
   if (!added.empty()) on_found_();
 }
 
-/// What was never rolled out waits for somebody who wants it: an event or a person.
+/// What was never rolled out, only taken up as it was, waits for somebody who wants it: an event or a person.
 bool Poller::is_polled(const domain::Service& service) {
-  return !journal_.is_paused(service.name) && !journal_.rollouts.history(service.name, 1).empty();
+  const auto last = journal_.rollouts.history(service.name, 1);
+  return !journal_.is_paused(service.name) && !last.empty() && last.front().cause != taken_up_cause;
 }
 
 /// Something of the service is on its way that does not say yet what it brings.

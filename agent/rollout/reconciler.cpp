@@ -226,8 +226,9 @@ Task<bool> Reconciler::runs(domain::Target target, std::optional<domain::Service
   co_return false;
 }
 
-/// A rollout changes its containers itself.
+/// A rollout changes its containers itself, and what was taken up is not as deployd would have made it.
 void Reconciler::note_drift(const domain::Target& target, const ports::Container& container) {
+  if (!container.labels.contains(domain::labels::instance)) return;
   const bool settled = journal_.targets.get(target.id).state == domain::TargetState::live;
   if (!settled || journal_.under_way(target.service)) return;
   // A rollout may have given it another name since the pass began.

@@ -5,6 +5,7 @@
 #include "agent/base/error.hpp"
 #include "agent/domain/labels.hpp"
 #include "agent/rollout/naming.hpp"
+#include "agent/rollout/take_up.hpp"
 
 namespace deploy::rollout {
 
@@ -24,8 +25,7 @@ Task<Sweep::Report> Sweep::run() {
 }
 
 Task<void> Sweep::containers(Traffic::Endpoints routed, Report* report) {
-  const ports::Labels ours{{domain::labels::instance, instance_}};
-  const auto all = co_await engine_.list(ours);
+  const auto all = co_await ours();
   std::set<domain::TargetId> there;
   for (const auto& container : all) {
     if (container.labels.contains(domain::labels::hook)) {
@@ -66,6 +66,20 @@ Task<void> Sweep::containers(Traffic::Endpoints routed, Report* report) {
     target.state = domain::TargetState::gone;
     journal_.targets.update(target);
   }
+}
+
+/// What carries our label, and what was taken up without one.
+Task<std::vector<ports::Container>> Sweep::ours() {
+  const ports::Labels labels{{domain::labels::instance, instance_}};
+  auto all = co_await engine_.list(labels);
+  for (const auto& target : journal_.targets.present()) {
+    const auto& id = target.container_id;
+    const bool listed = std::any_of(all.begin(), all.end(), [&](const auto& container) { return container.id == id; });
+    if (listed || id.empty() || journal_.rollouts.get(target.rollout).cause != taken_up_cause) continue;
+    const auto taken_up = co_await engine_.inspect(id);
+    if (taken_up) all.push_back(*taken_up);
+  }
+  co_return all;
 }
 
 /// Of the rollout that the hook belongs to; nullopt: it comes from another state folder.

@@ -35,6 +35,7 @@ class Sweep {
   Task<Report> run();
 
  private:
+  Task<std::vector<ports::Container>> ours();
   Task<void> containers(Traffic::Endpoints routed, Report* report);
   std::optional<domain::Phase> phase_of_hook(const ports::Container& container);
   Task<bool> drained(domain::Target target);

@@ -1,0 +1,130 @@
+#include "agent/rollout/take_up.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "agent/base/error.hpp"
+#include "agent/domain/labels.hpp"
+#include "agent/rollout/naming.hpp"
+
+namespace deploy::rollout {
+
+namespace {
+
+/// In the place of a hash: the configuration that such a container was made with is not deployctl's.
+constexpr auto before_us = "before";
+constexpr auto commit_label = "org.opencontainers.image.revision";
+constexpr std::size_t commit_length = 40;
+
+}  // namespace
+
+std::vector<ContainerBefore> parse_containers_before(const std::string& file, std::string_view text) {
+  const auto list = nlohmann::json::parse(text, nullptr, false);
+  std::vector<ContainerBefore> all;
+  bool valid = list.is_array();
+  for (const auto& entry : valid ? list : nlohmann::json::array()) {
+    const auto text_of = [&](const char* key) {
+      const auto found = entry.is_object() ? entry.find(key) : entry.end();
+      return entry.is_object() && found != entry.end() && found->is_string() ? found->get<std::string>() : std::string();
+    };
+    all.push_back({text_of("service"), text_of("container")});
+    valid = valid && !all.back().service.empty() && !all.back().container.empty();
+  }
+  if (valid) return all;
+  throw Error(ErrorKind::invalid, file + " is not what `deployctl init` writes, a list of {\"service\", \"container\"}; "
+                                         "remove it once every service has had a rollout, else run `deployctl init` again");
+}
+
+Task<void> TakeUp::run(std::vector<ContainerBefore> wanted) {
+  for (const auto& before : wanted) {
+    const auto service = std::find_if(services_.begin(), services_.end(),
+                                      [&](const domain::Service& other) { return other.name == before.service; });
+    if (service == services_.end() || !journal_.rollouts.history(before.service, 1).empty()) continue;
+    const auto container = co_await engine_.inspect(before.container);
+    if (!container || container->id != before.container || container->state != "running") {
+      say_(before.service + ": the container " + before.container.substr(0, 12) +
+           ", which was to be taken up, does not run any more, so the service has no live version");
+      continue;
+    }
+    co_await take(*service, *container);
+  }
+}
+
+Task<void> TakeUp::take(domain::Service service, ports::Container container) {
+  const auto address = co_await join(container);
+  auto revision = co_await revision_of(service, container);
+  journal_.transaction([&] {
+    domain::Rollout rollout;
+    rollout.release = journal_.rollouts.add_release(journal_.now());
+    rollout.service = service.name;
+    rollout.cause = taken_up_cause;
+    rollout.phase = domain::Phase::succeeded;
+    rollout.created = journal_.now();
+    rollout.started = rollout.created;
+    rollout.finished = rollout.created;
+    rollout.commit = revision.commit;
+    rollout.config = revision.config;
+    rollout.id = journal_.rollouts.add(rollout);
+    rollout.revision = journal_.revisions.add(revision);
+    journal_.rollouts.update(rollout);
+    domain::Target target;
+    target.service = service.name;
+    target.rollout = rollout.id;
+    target.revision = rollout.revision;
+    target.slot = 1;
+    target.container_name = container.name;
+    target.container_id = container.id;
+    target.address = address;
+    target.state = domain::TargetState::live;
+    target.port = service.proxy.port;
+    const std::vector<domain::TargetId> live{journal_.targets.add(target)};
+    if (target.port != 0) journal_.targets.set_routed(service.name, live);
+    journal_.tell(rollout, "rollout.ended", "succeeded: taken up");
+  });
+  say_(service.name + ": took up the container " + container.name + " as " + revision.name);
+}
+
+/// Returns its address there; the one that it has already, where an agent was killed right after this.
+Task<std::string> TakeUp::join(ports::Container container) {
+  std::set<std::string> taken;
+  for (const auto& target : journal_.targets.present()) taken.insert(target.address);
+  for (const auto& endpoint : container.networks) {
+    if (endpoint.network == routing_network_ && !taken.contains(endpoint.address)) co_return endpoint.address;
+  }
+  const ports::NetworkEndpoint endpoint{routing_network_, next_address_(taken), {}};
+  std::exception_ptr failure;
+  try {
+    co_await engine_.connect(container.id, endpoint);
+  } catch (const Error&) {
+    failure = std::current_exception();
+  }
+  if (failure) {
+    if (kind_of(failure) == ErrorKind::cancelled || kind_of(failure) == ErrorKind::unreachable) std::rethrow_exception(failure);
+    throw Error(kind_of(failure), "the container " + container.name + " cannot be taken up: " + message_of(failure));
+  }
+  co_return endpoint.address;
+}
+
+Task<domain::Revision> TakeUp::revision_of(domain::Service service, ports::Container container) {
+  domain::Revision revision;
+  revision.service = service.name;
+  revision.image = container.image_id;
+  revision.config = domain::to_json_value(service).dump();
+  revision.promoted = journal_.now();
+  const auto image = co_await engine_.inspect_image(container.image_id);
+  if (image) {
+    if (!image->digests.empty()) {
+      revision.image = image->digests.front();  // by which it can be pulled again
+      revision.image_asked = revision.image;
+    }
+    const auto commit = domain::labels::text(image->labels, commit_label);
+    const bool whole = commit.size() == commit_length && commit.find_first_not_of("0123456789abcdef") == std::string::npos;
+    if (whole) revision.commit = commit;
+  }
+  const auto& origin = revision.commit.empty() ? container.image_id : revision.commit;
+  revision.name = revision_name(service.name, origin, before_us);
+  co_return revision;
+}
+
+}  // namespace deploy::rollout
