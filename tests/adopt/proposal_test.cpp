@@ -36,14 +36,14 @@ json image(const std::string& name) {
 }
 
 json backend() {
-  auto json = container("backend", "behindy/behindy-backend:latest", "172.20.0.5");
-  json["Config"]["Env"] = {"PATH=/bin", "SPRING_DATASOURCE_PASSWORD=correct-horse-battery", "AI_SERVER_URL=http://llmserver:8000",
+  auto made = container("backend", "behindy/behindy-backend:latest", "172.20.0.5");
+  made["Config"]["Env"] = {"PATH=/bin", "SPRING_DATASOURCE_PASSWORD=correct-horse-battery", "AI_SERVER_URL=http://llmserver:8000",
                            "DB_URL=jdbc:postgresql://db/app?password=correct-horse-battery", "PRICE=5$", "JWT_SECRET=in-no-file", "TZ=Asia/Seoul"};
-  json["Config"]["ExposedPorts"] = {{"8080/tcp", json::object()}};
-  json["HostConfig"]["LogConfig"] = {{"Type", "json-file"}, {"Config", {{"max-size", "10m"}}}};
-  json["HostConfig"]["Memory"] = 536870912;
-  json["Mounts"] = {{{"Type", "bind"}, {"Source", "/etc/localtime"}, {"Destination", "/etc/localtime"}, {"RW", false}}};
-  return json;
+  made["Config"]["ExposedPorts"] = {{"8080/tcp", json::object()}};
+  made["HostConfig"]["LogConfig"] = {{"Type", "json-file"}, {"Config", {{"max-size", "10m"}}}};
+  made["HostConfig"]["Memory"] = 536870912;
+  made["Mounts"] = {{{"Type", "bind"}, {"Source", "/etc/localtime"}, {"Destination", "/etc/localtime"}, {"RW", false}}};
+  return made;
 }
 
 adopt::Survey behindy(const std::string& conf) {
