@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "agent/adopt/compose_edit.hpp"
 #include "agent/adopt/lists.hpp"
 #include "agent/adopt/settings_text.hpp"
 
@@ -55,8 +56,11 @@ class Text {
     source();
     if (!service_.depends_on.empty()) line("depends_on: " + yaml_list(service_.depends_on));
     if (!vars_.empty()) line("vars: " + yaml_list(vars_));
-    const auto text = container_text(settings, "  ");
-    if (!text.empty()) out_.text += "container:\n" + text;
+    if (service_.compose) {
+      compose();
+    } else if (const auto text = container_text(settings, "  "); !text.empty()) {
+      out_.text += "container:\n" + text;
+    }
     proxy();
     health();
     return std::move(out_);
@@ -83,14 +87,32 @@ class Text {
     return settings;
   }
 
+  /// Its Compose file goes on saying what its container is like.
   domain::ContainerSettings from_compose() {
     const auto& compose = *service_.compose;
-    vars_ = compose.env_files;
     std::error_code failure;
     const auto dotenv = (fs::path(service_.project->folder) / ".env").string();
-    if (fs::exists(dotenv, failure)) vars_.insert(vars_.begin(), dotenv);
-    for (const auto& problem : compose.unsupported) note(to_string(problem));
+    const bool has_variables = compose.build && std::ranges::any_of(compose.build->args, [](const auto& argument) {
+      return argument.second.find('$') != std::string::npos;
+    });
+    if (has_variables && fs::exists(dotenv, failure)) vars_.push_back(dotenv);
+    for (const auto& problem : compose.unsupported) {
+      note(fmt::format("{}; it is left out (`ignore`)", to_string(problem)));
+    }
     return compose.container;
+  }
+
+  void compose() {
+    const auto& compose = *service_.compose;
+    std::vector<std::string> parts{"files: " + yaml_list(service_.project->files)};
+    if (service_.compose_service != service_.name) parts.push_back("service: " + yaml_text(service_.compose_service));
+    parts.push_back("profiles: " + yaml_list(compose.profiles.empty() ? std::vector<std::string>{deployed_profile}
+                                                                     : compose.profiles));
+    parts.push_back("project: " + yaml_text(service_.project->name));
+    std::vector<std::string> ignored;
+    for (const auto& problem : compose.unsupported) ignored.push_back(problem.path);
+    if (!ignored.empty()) parts.push_back("ignore: " + yaml_list(ignored));
+    line(fmt::format("compose: {{ {} }}", fmt::join(parts, ", ")));
   }
 
   domain::ContainerSettings from_inspect() {

@@ -28,6 +28,12 @@ bool is_plain(const std::string& text) {
       text, [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '.' || c == '/' || c == '-'; });
 }
 
+/// "${NAME}", which needs no quotes at the end of a line.
+bool is_variable(const std::string& text) {
+  return text.size() > 3 && text.starts_with("${") && text.find('}') == text.size() - 1 &&
+         std::all_of(text.begin() + 2, text.end() - 1, [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; });
+}
+
 std::string number_text(double number) {
   auto text = fmt::format("{:.3f}", number);
   text.erase(text.find_last_not_of('0') + 1);
@@ -74,7 +80,9 @@ class Writer {
     const auto together = yaml_map(values);
     if (together.size() <= line_max) return line(key, together);
     out_ += fmt::format("{}{}:\n", indent_, key);
-    for (const auto& [name, value] : values) out_ += fmt::format("{}  {}: {}\n", indent_, yaml_text(name), yaml_text(value));
+    for (const auto& [name, value] : values) {
+      out_ += fmt::format("{}  {}: {}\n", indent_, yaml_text(name), is_variable(value) ? value : yaml_text(value));
+    }
   }
   std::string take() { return std::move(out_); }
 

@@ -6,7 +6,6 @@
 #include <optional>
 
 #include "agent/api/routes.hpp"
-#include "agent/base/atomic_file.hpp"
 #include "agent/base/error.hpp"
 #include "agent/base/text.hpp"
 #include "agent/config/files_read.hpp"
@@ -42,7 +41,6 @@ using std::chrono::seconds;
 constexpr std::size_t webhook_body_bytes_max = 25 * 1024 * 1024;  // GitHub sends no more
 constexpr std::size_t webhook_connections_max = 32;               // each may hold a whole body, on a box of 2 GB
 constexpr int blocking_threads = 2;
-constexpr std::size_t containers_before_bytes_max = 1 << 20;
 constexpr seconds retry_first{1};
 constexpr seconds retry_most{10};
 constexpr seconds webhook_shutdown_grace{5};
@@ -128,7 +126,7 @@ struct App::Parts {
       : executor(context.get_executor()),
         configuration(std::move(loaded)),
         files(file, configuration.agent.services),
-        containers_before(file.parent_path() / "take-up.json"),
+        take_up_list(file.parent_path() / "take-up.json"),
         services(std::make_shared<const std::vector<domain::Service>>(configuration.services)),
         pool(blocking_threads),
         state(made_private(configuration.agent.state)),
@@ -178,7 +176,8 @@ struct App::Parts {
                      [](const std::string& complaint) { spdlog::error("{}", complaint); }),
           adoption(parts.engine, parts.prober, parts.journal, traffic, *parts.services, addresses.site.instance,
                    addresses.site.routing_network),
-          take_up(parts.engine, parts.journal, *parts.services, addresses.site.routing_network,
+          take_up(parts.engine, parts.journal, *parts.services, parts.complete(), parts.take_up_list,
+                  addresses.site.routing_network,
                   [&parts, routing = addresses.routing](const std::set<std::string>& taken) {
                     return parts.next_address(routing, taken);
                   },
@@ -211,7 +210,7 @@ struct App::Parts {
   asio::any_io_executor executor;
   config::Configuration configuration;
   config::FilesRead files;
-  std::filesystem::path containers_before;  // that ran before deployd did: written by `deployctl init`
+  std::filesystem::path take_up_list;  // of `deployctl init`
   std::shared_ptr<const std::vector<domain::Service>> services;
   SystemClock clock;
   asio::thread_pool pool;
@@ -244,7 +243,6 @@ struct App::Parts {
   std::vector<std::string> drift() const;
   rollout::Previews& previews();
   std::string next_address(const proxy::RoutingPlan& routing, const std::set<std::string>& taken);
-  std::vector<rollout::ContainerBefore> listed_before() const;
   Task<void> work_forever();
   Task<void> prepare();
 };
@@ -363,13 +361,6 @@ std::string App::Parts::next_address(const proxy::RoutingPlan& routing, const st
   return next;
 }
 
-std::vector<rollout::ContainerBefore> App::Parts::listed_before() const {
-  std::error_code failure;
-  if (!std::filesystem::exists(containers_before, failure)) return {};
-  return rollout::parse_containers_before(containers_before.string(),
-                                          read_file(containers_before, containers_before_bytes_max));
-}
-
 Task<void> App::Parts::work_forever() {
   co_await prepare();
   TaskGroup beside(executor, [](const std::string& name, std::exception_ptr cause) {
@@ -400,8 +391,7 @@ Task<void> App::Parts::prepare() {
         work.emplace(*this, addresses);
       }
       co_await work->adoption.run();
-      const auto before = listed_before();
-      co_await work->take_up.run(before);
+      co_await work->take_up.run();
     } catch (const Error& error) {
       problem = error.message();
     }

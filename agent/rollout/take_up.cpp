@@ -4,9 +4,9 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "agent/base/atomic_file.hpp"
 #include "agent/base/error.hpp"
 #include "agent/domain/labels.hpp"
-#include "agent/rollout/naming.hpp"
 
 namespace deploy::rollout {
 
@@ -16,28 +16,33 @@ namespace {
 constexpr auto before_us = "before";
 constexpr auto commit_label = "org.opencontainers.image.revision";
 constexpr std::size_t commit_length = 40;
+constexpr std::size_t list_bytes_max = 1 << 20;
 
 }  // namespace
 
-std::vector<ContainerBefore> parse_containers_before(const std::string& file, std::string_view text) {
-  const auto list = nlohmann::json::parse(text, nullptr, false);
-  std::vector<ContainerBefore> all;
+std::vector<TakeUp::Entry> TakeUp::entries() const {
+  std::error_code failure;
+  if (!std::filesystem::exists(list_, failure)) return {};
+  const auto list = nlohmann::json::parse(read_file(list_, list_bytes_max), nullptr, false);
+  std::vector<Entry> all;
   bool valid = list.is_array();
   for (const auto& entry : valid ? list : nlohmann::json::array()) {
-    const auto text_of = [&](const char* key) {
-      const auto found = entry.is_object() ? entry.find(key) : entry.end();
-      return entry.is_object() && found != entry.end() && found->is_string() ? found->get<std::string>() : std::string();
+    const auto text = [&entry](const char* key) {
+      const auto value = entry.is_object() && entry.contains(key) ? entry.at(key) : nlohmann::json();
+      return value.is_string() ? value.get<std::string>() : std::string();
     };
-    all.push_back({text_of("service"), text_of("container")});
+    all.push_back({text("service"), text("container")});
     valid = valid && !all.back().service.empty() && !all.back().container.empty();
   }
   if (valid) return all;
-  throw Error(ErrorKind::invalid, file + " is not what `deployctl init` writes, a list of {\"service\", \"container\"}; "
-                                         "remove it once every service has had a rollout, else run `deployctl init` again");
+  throw Error(ErrorKind::invalid, list_.string() +
+                                      " is not what `deployctl init` writes, a list of {\"service\", \"container\"}; remove "
+                                      "it where every service has had a rollout, else run `deployctl init --write` again");
 }
 
-Task<void> TakeUp::run(std::vector<ContainerBefore> wanted) {
-  for (const auto& before : wanted) {
+Task<void> TakeUp::run() {
+  const auto all = entries();
+  for (const auto& before : all) {
     const auto service = std::find_if(services_.begin(), services_.end(),
                                       [&](const domain::Service& other) { return other.name == before.service; });
     if (service == services_.end() || !journal_.rollouts.history(before.service, 1).empty()) continue;
@@ -110,8 +115,14 @@ Task<domain::Revision> TakeUp::revision_of(domain::Service service, ports::Conta
   domain::Revision revision;
   revision.service = service.name;
   revision.image = container.image_id;
-  revision.config = domain::to_json_value(service).dump();
   revision.promoted = journal_.now();
+  try {
+    service = co_await complete_(service);
+  } catch (const Error& error) {
+    say_(service.name + ": what runs cannot be rolled back to: " + error.message());
+    revision.pruned = true;
+  }
+  revision.config = domain::to_json_value(service).dump();
   const auto image = co_await engine_.inspect_image(container.image_id);
   if (image) {
     if (!image->digests.empty()) {
@@ -123,7 +134,7 @@ Task<domain::Revision> TakeUp::revision_of(domain::Service service, ports::Conta
     if (whole) revision.commit = commit;
   }
   const auto& origin = revision.commit.empty() ? container.image_id : revision.commit;
-  revision.name = revision_name(service.name, origin, before_us);
+  revision.name = revision_name(service.name, origin, before_us, {});
   co_return revision;
 }
 

@@ -3,28 +3,19 @@
 // container is changed but that it joins the routing network.
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <set>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "agent/base/async.hpp"
 #include "agent/domain/service.hpp"
 #include "agent/ports/container_engine.hpp"
 #include "agent/rollout/journal.hpp"
+#include "agent/rollout/naming.hpp"
 
 namespace deploy::rollout {
-
-struct ContainerBefore {
-  std::string service;
-  std::string container;  // its whole id: another one of the same name is not meant
-  bool operator==(const ContainerBefore&) const = default;
-};
-
-/// Reads `deployctl init`'s list, JSON: [{"service": "backend", "container": "<id>"}]. Throws Error(invalid) that names
-/// `file`.
-std::vector<ContainerBefore> parse_containers_before(const std::string& file, std::string_view text);
 
 /// The cause of the rollouts by which they are live: what brought them was no rollout.
 inline constexpr auto taken_up_cause = "it ran before deployd did, and was taken up as it was";
@@ -34,20 +25,29 @@ class TakeUp {
   using NextAddress = std::function<std::string(const std::set<std::string>& taken)>;
   using Say = std::function<void(const std::string&)>;
 
+  /// `list` is what `deployctl init` wrote, JSON: [{"service": "backend", "container": "<id>"}]; it need not be there.
   TakeUp(ports::ContainerEngine& engine, Journal& journal, const std::vector<domain::Service>& services,
-         std::string routing_network, NextAddress next_address, Say say)
+         Complete complete, std::filesystem::path list, std::string routing_network, NextAddress next_address, Say say)
       : engine_(engine),
         journal_(journal),
         services_(services),
+        complete_(std::move(complete)),
+        list_(std::move(list)),
         routing_network_(std::move(routing_network)),
         next_address_(std::move(next_address)),
         say_(std::move(say)) {}
 
   /// At start, before anything is routed. What has had a rollout already, or does not run any more, is passed over.
-  /// Throws Error where a container cannot join the routing network: routing without it would take its requests away.
-  Task<void> run(std::vector<ContainerBefore> wanted);
+  /// Throws Error where the list cannot be read, or a container cannot join the routing network: routing without it would
+  /// take its requests away.
+  Task<void> run();
 
  private:
+  struct Entry {
+    std::string service;
+    std::string container;  // its whole id: another one of the same name is not meant
+  };
+  std::vector<Entry> entries() const;
   Task<void> take(domain::Service service, ports::Container container);
   Task<std::string> join(ports::Container container);
   Task<domain::Revision> revision_of(domain::Service service, ports::Container container);
@@ -55,6 +55,8 @@ class TakeUp {
   ports::ContainerEngine& engine_;
   Journal& journal_;
   const std::vector<domain::Service>& services_;
+  Complete complete_;
+  std::filesystem::path list_;
   std::string routing_network_;
   NextAddress next_address_;
   Say say_;
