@@ -11,8 +11,10 @@
 #include <utility>
 #include <vector>
 
+#include "agent/adopt/compose_edit.hpp"
 #include "agent/adopt/compose_import.hpp"
 #include "agent/adopt/compose_runner.hpp"
+#include "agent/adopt/lists.hpp"
 #include "agent/base/error.hpp"
 #include "agent/base/text.hpp"
 #include "agent/config/scalars.hpp"
@@ -207,7 +209,9 @@ class Completion {
 Task<domain::Service> complete(ports::ProcessRunner& runner, domain::Service service, config::ComposeSource source,
                                std::string network) {
   check_files(source.files);
-  const ComposeFiles files{source.files, source.project, source.profiles};
+  ComposeFiles files{source.files, source.project, source.profiles};
+  // That profile says who deploys a service, and not whether it is wanted.
+  add_once(files.profiles, deployed_profile);
   const auto model = co_await read_compose(runner, files);
   const auto variables_file = compose_variables_file(files);
   check_service(model.resolved, source);

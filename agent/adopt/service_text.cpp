@@ -106,8 +106,9 @@ class Text {
     const auto& compose = *service_.compose;
     std::vector<std::string> parts{"files: " + yaml_list(service_.project->files)};
     if (service_.compose_service != service_.name) parts.push_back("service: " + yaml_text(service_.compose_service));
-    parts.push_back("profiles: " + yaml_list(compose.profiles.empty() ? std::vector<std::string>{deployed_profile}
-                                                                     : compose.profiles));
+    auto profiles = compose.profiles;
+    std::erase(profiles, deployed_profile);
+    if (!profiles.empty()) parts.push_back("profiles: " + yaml_list(profiles));
     parts.push_back("project: " + yaml_text(service_.project->name));
     std::vector<std::string> ignored;
     for (const auto& problem : compose.unsupported) ignored.push_back(problem.path);
