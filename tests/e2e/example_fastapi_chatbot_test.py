@@ -24,6 +24,7 @@ class FastapiChatbot(unittest.TestCase):
         self.addCleanup(host.close)
         host.compose("up", "-d", "--build")
         host.answers(APP)
+        host.listens(POSTGRES)
         host.compose("exec", "-T", "app", "python3", "scripts/setup_database.py")
         self.sql("INSERT INTO conversations (id, title) VALUES ('1', 'kept')")
         host.answers(f"{APP}/health/database", '"conversations": 1')

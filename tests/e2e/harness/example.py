@@ -76,6 +76,10 @@ class Example:
     def psql(self, container, user, database, statement):
         return self.docker("exec", container, "psql", "-U", user, "-d", database, "-At", "-c", statement)
 
+    def listens(self, container):
+        """Waits until a database's own container takes connections from others."""
+        until(lambda: self.engine.exec(container, "pg_isready", "--host", "127.0.0.1") == 0, f"the database of {container} to listen", 60)
+
     def _run(self, command, cwd=None):
         done = subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
         if done.returncode != 0:
