@@ -36,11 +36,11 @@ std::string shown_body(const std::string& body) {
 
 /// What a body in JSON says of its app's health: the member and the value that it has now.
 std::map<std::string, std::string> state_in(const std::string& body) {
-  const auto json = nlohmann::json::parse(body, nullptr, false);
-  if (!json.is_object()) return {};
-  if (const auto success = json.find("success"); success != json.end() && *success == true) return {{"/success", "true"}};
-  const auto status = json.find("status");
-  if (status == json.end() || !status->is_string()) return {};
+  const auto value = nlohmann::json::parse(body, nullptr, false);
+  if (!value.is_object()) return {};
+  if (const auto success = value.find("success"); success != value.end() && *success == true) return {{"/success", "true"}};
+  const auto status = value.find("status");
+  if (status == value.end() || !status->is_string()) return {};
   auto word = status->get<std::string>();
   std::string lower = word;
   std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });

@@ -102,10 +102,10 @@ class Look {
     const auto all = co_await tools_.engine.list({});
     for (const auto& listed : all) {
       if (listed.state != "running") continue;
-      const auto json = co_await tools_.container(listed.id);
-      if (json.is_null()) continue;  // gone meanwhile
+      const auto shown = co_await tools_.container(listed.id);
+      if (shown.is_null()) continue;  // gone meanwhile
       const auto image = co_await tools_.image(listed.image_id);
-      out_.containers.push_back(read_inspected(json, image));
+      out_.containers.push_back(read_inspected(shown, image));
     }
     std::ranges::sort(out_.containers, {}, &InspectedContainer::name);
   }

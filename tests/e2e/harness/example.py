@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 
@@ -188,6 +189,8 @@ class Example:
     def close(self):
         for load in self.loads:
             load.end()
+        if self.agent and self.agent.process and self.agent.process.poll():
+            print(f"deployd ended with {self.agent.process.returncode}:\n{self.agent.log_text()[-3000:]}", file=sys.stderr)
         for process in (self.agent and self.agent.process, self.registry.process):
             if process and process.poll() is None:
                 process.kill()
