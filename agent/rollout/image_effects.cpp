@@ -150,7 +150,8 @@ Task<Outcome> StepEffects::pull(Work& work) {
   revision.image_is_ours = journal_.revisions.was_pulled(reference) || (before && before->id != image.id);
   Outcome outcome;
   outcome.detail = revision.image;
-  outcome.live_already = co_await is_live(work, live_with_same_image(work, revision));
+  const auto same = live_with_same_image(work, revision);
+  outcome.live_already = co_await is_live(work, same);
   if (outcome.live_already) co_return outcome;
   outcome.record = [this, &work, revision] {
     intend(work, revision);

@@ -45,8 +45,8 @@ Task<Outcome> StepEffects::fetch(Work& work) {
     const auto name = revision_name(work.service.name, work.rollout.commit, hash, others);
     outcome.live_already = co_await is_live(work, name);
     if (!outcome.live_already) {
-      const auto compared = only_rebuilds ? std::string() : work.rollout.commit;
-      const auto same = co_await live_with_same_files(work, hash, compared, others);
+      const auto commit = only_rebuilds ? std::string() : work.rollout.commit;
+      const auto same = co_await live_with_same_files(work, hash, commit, others);
       outcome.live_already = !same.empty();
       if (outcome.live_already) outcome.detail += ": nothing below `paths` differs from " + same;
     }

@@ -11,12 +11,13 @@ using deploy::tests::service_errors;
 
 namespace {
 
-const std::string built = "service: web\nrepo: you/web\nsource: { git: { url: \"https://github.com/you/web.git\" } }\n";
+const std::string built_service =
+    "service: web\nrepo: you/web\nsource: { git: { url: \"https://github.com/you/web.git\" } }\n";
 
 }  // namespace
 
 TEST_CASE("another repository needs nothing but its name") {
-  const auto service = read_service(built + "rebuilt_by: [ { repo: you/shared } ]\n");
+  const auto service = read_service(built_service + "rebuilt_by: [ { repo: you/shared } ]\n");
   REQUIRE(service.rebuilt_by.size() == 1);
   domain::OtherRepository wanted;
   wanted.repo = "you/shared";
@@ -24,7 +25,7 @@ TEST_CASE("another repository needs nothing but its name") {
 }
 
 TEST_CASE("another repository has a branch, an event, paths and an address of its own") {
-  const auto service = read_service(built +
+  const auto service = read_service(built_service +
                                         "rebuilt_by:\n"
                                         "  - repo: you/shared\n"
                                         "    branch: stable\n"
@@ -56,14 +57,58 @@ TEST_CASE("another repository has a branch, an event, paths and an address of it
 }
 
 TEST_CASE("what is wrong with another repository is said with its place") {
-  CHECK(service_errors(built + "rebuilt_by:\n"
-                               "  - { repo: shared, brunch: x, on: manual }\n"
-                               "  - { repo: you/web }\n"
-                               "  - { repo: you/a, paths: [src], token_env: T, workflows: [ci.yml] }\n"
-                               "  - { repo: you/a }\n"
-                               "  - { url: \"http://x/y\" }\n"
-                               "  - you/b\n") ==
-        R"(s.yaml:5:5: error: `rebuilt_by[0]` has the unknown key
+  CHECK(service_errors(built_service + "rebuilt_by:\n"
+                                       "  - { repo: shared, brunch: x, on: manual }\n"
+                                       "  - { repo: you/web }\n"
+                                       "  - { repo: you/a, paths: [src], token_env: T, workflows: [ci.yml] }\n"
+                                       "  - { repo: you/a }\n"
+                                       "  - { url: \"http://x/y\" }\n"
+                                       "  - you/b\n") ==
+        R"(s.yaml:5:13: error: `rebuilt_by[0].repo` must be owner/name as GitHub names the repository
+    - { repo: shared, brunch: x, on: manual }
+              ^
+  hint: e.g. behindy3359/behindy-back
+s.yaml:5:21: error: `rebuilt_by[0].brunch` is not a known key
+    - { repo: shared, brunch: x, on: manual }
+                      ^
+  hint: did you mean `branch`?
+s.yaml:5:36: error: `rebuilt_by[0].on` must be one of push, workflow_run, not `manual`
+    - { repo: shared, brunch: x, on: manual }
+                                     ^
+s.yaml:6:13: error: `rebuilt_by[1].repo` is the service's own repository
+    - { repo: you/web }
+              ^
+  hint: name the others here; `branch` and `on` say what its own does
+s.yaml:7:27: error: `rebuilt_by[2].paths` needs `url`
+    - { repo: you/a, paths: [src], token_env: T, workflows: [ci.yml] }
+                            ^
+  hint: without it nobody can compare two of its commits
+s.yaml:7:45: error: `rebuilt_by[2].token_env` needs `url`
+    - { repo: you/a, paths: [src], token_env: T, workflows: [ci.yml] }
+                                              ^
+s.yaml:7:59: error: `rebuilt_by[2].workflows` needs `on: workflow_run`
+    - { repo: you/a, paths: [src], token_env: T, workflows: [ci.yml] }
+                                                            ^
+s.yaml:7:60: error: `rebuilt_by[2].workflows[0]` must be a workflow's path
+    - { repo: you/a, paths: [src], token_env: T, workflows: [ci.yml] }
+                                                             ^
+  hint: did you mean `.github/workflows/ci.yml`?
+s.yaml:8:13: error: `rebuilt_by[3].repo` names `you/a` a second time
+    - { repo: you/a }
+              ^
+  hint: remove one
+s.yaml:9:5: error: `rebuilt_by[4]` misses the required key `repo`
+    - { url: "http://x/y" }
+      ^
+  hint: owner/name as GitHub names it
+s.yaml:9:12: error: `rebuilt_by[4].url` must be a git URL that is safe to fetch from
+    - { url: "http://x/y" }
+             ^
+  hint: write https:// for http://
+s.yaml:10:5: error: `rebuilt_by[5]` must be a map, not a single value
+    - you/b
+      ^
+  hint: write keys and values below it, or remove the key
 )");
   CHECK(service_errors("service: web\non: manual\nsource: { image: \"you/web:main\" }\n"
                        "rebuilt_by: [ { repo: you/a, url: \"https://x/y\", paths: [src] } ]\n") ==

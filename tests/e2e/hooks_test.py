@@ -86,7 +86,7 @@ class Hooks(unittest.TestCase):
         self.assertEqual(done.returncode, 1, done.stderr)
         last = self.last()
         self.assertEqual(last["phase"], "rolled_back")
-        self.assertRegex(last["reason"], r'^the hook "node -e .*exited with 3')
+        self.assertRegex(last["reason"], r'(?s)^the hook "node -e .*" exited with 3$')
         self.assertIn("the column exists already", last["log"])
         self.assertEqual([step["kind"] for step in last["steps"] if step["state"] == "failed"], ["before"])
         self.assertTrue(all(not step["started"] for step in last["steps"] if step["kind"] == "create"))

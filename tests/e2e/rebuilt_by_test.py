@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import ipaddress
 import pathlib
 import sys
 import threading
@@ -45,7 +46,8 @@ class RebuiltBy(unittest.TestCase):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.addCleanup(server.server_close)
         self.addCleanup(server.shutdown)
-        gateway = self.scene.engine.call("GET", "/networks/bridge")["IPAM"]["Config"][0]["Gateway"]
+        subnet = self.scene.engine.call("GET", "/networks/bridge")["IPAM"]["Config"][0]["Subnet"]
+        gateway = ipaddress.ip_network(subnet)[1]
         self.scene.repos["backend"].write("Dockerfile", DOCKERFILE.replace("ARG SHARED", f"ARG SHARED=http://{gateway}:{server.server_port}/src/text"))
         self.scene.repos["backend"].commit("Take what demo/shared holds")
         self.scene.start()

@@ -62,5 +62,5 @@ TEST_CASE("a pull whose connection ends half-way is begun again, and goes on wit
   for (const auto& event : agent.events.of_rollout(agent.last().id)) {
     if (event.kind == "step.retrying") told.push_back(event.text);
   }
-  CHECK(told == std::vector<std::string>{"pull: pull registry/backend: unexpected EOF; trying again in 1 s"});
+  CHECK(told == std::vector<std::string>{"pull: pull registry/backend: unexpected EOF; trying again in 1.0 s"});
 }

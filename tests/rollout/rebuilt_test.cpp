@@ -1,6 +1,7 @@
 // Services that other repositories rebuild: what goes out, when it is worth it, and how its revisions are told apart.
 #include <catch2/catch_all.hpp>
 
+#include "agent/rollout/taking_back.hpp"
 #include "tests/rollout/polled.hpp"
 
 using namespace deploy;
@@ -45,6 +46,12 @@ struct Rebuilt {
     move_branch(world, "shared", commit);
     store(commit);
     of->agent.work();
+  }
+
+  /// The agent is started again.
+  Agent& next_life() {
+    of.reset();
+    return of.emplace(world).agent;
   }
 
   domain::Rollout last() { return of->agent.last(); }
@@ -164,10 +171,10 @@ TEST_CASE("of several pushes of another repository the newest counts") {
 TEST_CASE("a push of another repository takes the place of a rollout that has not switched") {
   Rebuilt rebuilt(false);
   rebuilt.world.prober.takes = std::chrono::minutes(1);
-  auto& agent = rebuilt.of->agent;
   move_branch(rebuilt.world, "backend", 'b');
-  agent.push({"backend"}, 'b');
-  agent.work(std::chrono::seconds(20));
+  rebuilt.of->agent.push({"backend"}, 'b');
+  rebuilt.of->agent.work(std::chrono::seconds(20));
+  auto& agent = rebuilt.next_life();
   rebuilt.store('2');
   agent.work();
   CHECK(agent.outcomes() == "backend succeeded, backend superseded, backend succeeded");
@@ -181,6 +188,7 @@ TEST_CASE("a service that waits for its workflow is built again from the commit 
   CHECK(rebuilt.live() == "backend-aaaaaaa--2222222");
   rebuilt.of->agent.push({"backend"}, 'b');
   rebuilt.of->agent.work(std::chrono::seconds(6));
+  rebuilt.next_life();
   rebuilt.store('3');
   rebuilt.of->agent.work();
   CHECK(rebuilt.live() == "backend-bbbbbbb--3333333");
@@ -204,10 +212,10 @@ TEST_CASE("what another repository changes outside of its paths leaves what is l
 TEST_CASE("an image that is pulled again goes out where it is another one") {
   Rebuilt rebuilt(false, [](domain::Service& service) {
     service.source.git.reset();
-    service.source.image = "registry/backend:v1";
+    service.source.image = "registry/team/backend:v1";
     service.trigger = domain::Trigger::manual;
   });
-  rebuilt.world.engine.registry = {{"registry/backend:v1", {}}};
+  rebuilt.world.engine.registry = {{"registry/team/backend:v1", {}}};
   auto& agent = rebuilt.of->agent;
   agent.releases.plan_now({[] {
     store::Job job;
@@ -219,7 +227,7 @@ TEST_CASE("an image that is pulled again goes out where it is another one") {
   REQUIRE(rebuilt.last().phase == domain::Phase::succeeded);
   rebuilt.push_shared('2');
   CHECK(rebuilt.last().phase == domain::Phase::unchanged);
-  rebuilt.world.engine.registry["registry/backend:v1"] = {{"version", "2"}};
+  rebuilt.world.engine.registry["registry/team/backend:v1"] = {{"version", "2"}};
   rebuilt.push_shared('3');
   CHECK(rebuilt.last().phase == domain::Phase::succeeded);
   CHECK(rollout::live_revision(agent.journal, "backend").ends_with("-3333333"));

@@ -241,6 +241,7 @@ TEST_CASE("a repository that services are rebuilt by may ask for a green run of 
         "branch \"main\" is not deployed; backend is deployed from \"dev\"");
   auto skipped = push();
   skipped.message = "Notes [skip deploy]";
-  backend.rebuilt_by[0] = {"shop/backend"};
+  backend.rebuilt_by.front() = {};
+  backend.rebuilt_by.front().repo = "shop/backend";
   CHECK(decide(skipped, {backend}).reason == "the head commit's message says [skip deploy]");
 }
