@@ -216,6 +216,43 @@ void read_limits(const Value& value, Limits& limits) {
   fields.finish();
 }
 
+/// "ghcr.io" or "127.0.0.1:5000", as it stands before the first slash of an image's name.
+void read_registry_host(const Value& value, const std::vector<RegistrySettings>& known, std::string& host) {
+  auto text = value.filled_text();
+  if (!text || !check_printable(value, *text)) return;
+  const bool plain = std::ranges::all_of(*text, [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+           std::string_view(".-:[]").find(c) != std::string_view::npos;
+  });
+  if (!plain) {
+    value.error("must be a registry's host, and its port where it has one",
+                "e.g. ghcr.io, or registry.example.com:5000");
+  } else if (*text == "index.docker.io" || *text == "registry-1.docker.io" || *text == "hub.docker.com") {
+    value.error("names Docker Hub by another name", "write `docker.io`");
+  } else if (std::ranges::any_of(known, [&](const auto& other) { return other.host == *text; })) {
+    value.error("names `" + *text + "` a second time", "remove one");
+  } else {
+    host = std::move(*text);
+  }
+}
+
+void read_registries(const Value& value, std::vector<RegistrySettings>& registries) {
+  for (const auto& item : value.items()) {
+    Fields fields(item);
+    RegistrySettings registry;
+    if (auto host = fields.require("host", "e.g. host: ghcr.io")) read_registry_host(*host, registries, registry.host);
+    if (auto name =
+            fields.require("username", "the user that the password is of; with a token often any name will do")) {
+      if (auto text = name->filled_text(); text && check_printable(*name, *text)) registry.username = std::move(*text);
+    }
+    if (auto password = fields.require("password", "e.g. password: { env: GHCR_TOKEN }")) {
+      if (auto source = read_secret(*password)) registry.password = std::move(*source);
+    }
+    fields.finish();
+    registries.push_back(std::move(registry));
+  }
+}
+
 void read_disk(const Value& value, DiskSettings& disk) {
   Fields fields(value);
   if (auto keep_free = fields.find("keep_free")) {
@@ -270,6 +307,8 @@ std::optional<AgentConfig> parse_agent(const std::string& file, const std::strin
   }
   if (auto release = fields.find("release")) read_release(*release, agent.release);
   if (auto limits = fields.find("limits")) read_limits(*limits, agent.limits);
+  if (auto registries = fields.find("registries")) read_registries(*registries, agent.registries);
+  read_path(fields, "docker_config", agent.docker_config);
   if (auto disk = fields.find("disk")) read_disk(*disk, agent.disk);
   if (auto memory = fields.find("memory")) read_memory(*memory, agent.memory);
   fields.finish();

@@ -26,6 +26,9 @@ std::vector<std::string> missing_here(const Configuration& configuration) {
   if (const auto& github = configuration.agent.github; github && github->token.env.empty()) {
     note([&github] { load_token(github->token); });
   }
+  for (const auto& registry : configuration.agent.registries) {
+    if (registry.password.env.empty()) note([&registry] { load_password(registry.password, registry.host); });
+  }
   const auto login = [&missing](const std::string& service, const std::string& at, const domain::GitSource& git) {
     for (const auto& [key, file] :
          {std::pair("ssh_key", git.ssh_key), std::pair("ssh_known_hosts", git.ssh_known_hosts)}) {

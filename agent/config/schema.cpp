@@ -141,6 +141,16 @@ void find_by_name(std::vector<ServiceFile>& files, Diagnostics& diagnostics) {
 
 }  // namespace
 
+std::vector<domain::RegistryUser> registry_users(const AgentConfig& agent) {
+  std::vector<domain::RegistryUser> users;
+  for (const auto& registry : agent.registries) {
+    domain::RegistryUser user{registry.host, registry.username, {}};
+    user.password = [registry] { return load_password(registry.password, registry.host); };
+    users.push_back(std::move(user));
+  }
+  return users;
+}
+
 LoadResult load(const fs::path& agent_yaml) {
   LoadResult result;
   auto& diagnostics = result.diagnostics;

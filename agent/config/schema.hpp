@@ -14,6 +14,7 @@
 #include "agent/config/diagnostics.hpp"
 #include "agent/config/variables.hpp"
 #include "agent/config/yaml_reader.hpp"
+#include "agent/domain/registry_user.hpp"
 #include "agent/domain/service.hpp"
 
 namespace deploy::config {
@@ -82,6 +83,14 @@ struct GithubSettings {
   bool operator==(const GithubSettings&) const = default;
 };
 
+/// A login for a registry.
+struct RegistrySettings {
+  std::string host;  // with its port; "docker.io" is Docker Hub
+  std::string username;
+  SecretSource password;
+  bool operator==(const RegistrySettings&) const = default;
+};
+
 /// Every path is absolute or relative to the current folder as agent.yaml's own path was.
 struct AgentConfig {
   std::filesystem::path state = "/var/lib/deployctl";
@@ -96,6 +105,8 @@ struct AgentConfig {
   std::optional<NginxSettings> nginx;  // nullopt: there is no proxy, and services are found by name
   ReleaseSettings release;
   Limits limits;
+  std::vector<RegistrySettings> registries;
+  std::filesystem::path docker_config = "/root/.docker/config.json";  // the Docker CLI's logins; need not be there
   DiskSettings disk;
   MemorySettings memory;
   bool operator==(const AgentConfig&) const = default;
@@ -127,6 +138,9 @@ struct LoadResult {
 
 /// Reads agent.yaml and every *.yaml, *.yml and *.json of its services folder, and checks them against each other.
 LoadResult load(const std::filesystem::path& agent_yaml);
+
+/// The logins of `registries`; a password is read when it is asked for, and its errors are those of load_password.
+std::vector<domain::RegistryUser> registry_users(const AgentConfig& agent);
 
 /// A service file as read, with the places that checks across files point at.
 struct ServiceFile {

@@ -177,4 +177,13 @@ std::string load_token(const SecretSource& source) {
   return token;
 }
 
+std::string load_password(const SecretSource& source, const std::string& host) {
+  auto [password, name] = load(source, "password for " + host, "password", "registries.password");
+  if (password.empty() || password.find_first_of("\r\n") != std::string::npos) {
+    throw Error(ErrorKind::invalid,
+                name + (password.empty() ? " is empty" : " has several lines") + ": write the password or token alone");
+  }
+  return password;
+}
+
 }  // namespace deploy::config

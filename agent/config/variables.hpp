@@ -31,4 +31,8 @@ std::string load_secret(const SecretSource& source);
 /// The token for GitHub's API. Throws Error: not_found, failed (file not readable), invalid (empty, or not one line).
 std::string load_token(const SecretSource& source);
 
+/// A password for the registry `host`. Throws Error: not_found, failed (file not readable), invalid (empty, or more
+/// than one line).
+std::string load_password(const SecretSource& source, const std::string& host);
+
 }  // namespace deploy::config

@@ -14,6 +14,7 @@
 #include "agent/daemon/folders.hpp"
 #include "agent/daemon/identity.hpp"
 #include "agent/daemon/site_setup.hpp"
+#include "agent/daemon/storing_sink.hpp"
 #include "agent/daemon/system_clock.hpp"
 #include "agent/engine/docker_client.hpp"
 #include "agent/health/prober.hpp"
@@ -88,27 +89,6 @@ void listen_for_webhooks(http::Server& server, const config::WebhookSettings& we
   }
 }
 
-/// Deliveries go into the database, and the dispatcher hears of them.
-class StoringSink final : public webhook::Sink {
- public:
-  StoringSink(store::DeliveryInbox& inbox, ports::Clock& clock, std::function<void()> on_stored)
-      : inbox_(inbox), clock_(clock), on_stored_(std::move(on_stored)) {}
-
-  Task<webhook::StoredDelivery> store(domain::Delivery delivery) override {
-    const auto stored = inbox_.store(delivery, clock_.now());
-    on_stored_();
-    webhook::StoredDelivery answer;
-    answer.id = stored.id;
-    answer.duplicate = stored.duplicate;
-    co_return answer;
-  }
-
- private:
-  store::DeliveryInbox& inbox_;
-  ports::Clock& clock_;
-  std::function<void()> on_stored_;
-};
-
 /// For those who read deployd's log and do not wait for deployctl's answers.
 void log_end(const domain::Event& event) {
   if (event.kind != "rollout.ended") return;
@@ -142,7 +122,8 @@ struct App::Parts {
         jobs(database),
         inbox(database, jobs),
         releases(journal, database, *services, settle_of(configuration.agent.release)),
-        engine(configuration.agent.engine, pool),
+        logins(config::registry_users(configuration.agent), configuration.agent.docker_config, processes),
+        engine(configuration.agent.engine, pool, "/proc", &logins),
         compose(processes, configuration),
         mirror({state / "git", program, source::GitMirrorOptions{}.fetch_deadline}, processes, pool),
         github(github_of(configuration.agent.github)),
@@ -223,8 +204,9 @@ struct App::Parts {
   store::JobQueue jobs;
   store::DeliveryInbox inbox;
   rollout::ReleasePlanner releases;
-  engine::DockerClient engine;
   source::HostProcessRunner processes;
+  engine::RegistryLogins logins;
+  engine::DockerClient engine;
   ComposeServices compose;
   source::GitMirror mirror;
   std::unique_ptr<ports::GitHub> github;  // null: there is no token to ask it with

@@ -70,6 +70,13 @@ Reference parse_reference(std::string_view text) {
   return reference;
 }
 
+std::string registry_of(const Reference& reference) {
+  const auto slash = reference.repository.find('/');
+  const auto first = reference.repository.substr(0, slash == std::string::npos ? 0 : slash);
+  const bool is_host = first.find_first_of(".:") != std::string::npos || first == "localhost";
+  return is_host && first != "index.docker.io" ? first : "docker.io";
+}
+
 std::string to_string(const Reference& reference) {
   if (!reference.digest.empty()) return reference.repository + "@" + reference.digest;
   return reference.repository + ":" + reference.tag;

@@ -16,6 +16,9 @@ struct Reference {
 /// Throws Error(invalid) for what is not a reference.
 Reference parse_reference(std::string_view text);
 
+/// The registry that holds it, with its port: "ghcr.io", "127.0.0.1:5000"; "docker.io" where none is named.
+std::string registry_of(const Reference& reference);
+
 /// repository:tag or repository@digest.
 std::string to_string(const Reference& reference);
 

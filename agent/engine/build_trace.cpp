@@ -123,15 +123,6 @@ TraceLog decode_log(std::string_view bytes) {
   return log;
 }
 
-std::optional<unsigned> base64_digit(char c) {
-  if (c >= 'A' && c <= 'Z') return static_cast<unsigned>(c - 'A');
-  if (c >= 'a' && c <= 'z') return static_cast<unsigned>(c - 'a' + 26);
-  if (c >= '0' && c <= '9') return static_cast<unsigned>(c - '0' + 52);
-  if (c == '+') return 62U;
-  if (c == '/') return 63U;
-  return std::nullopt;
-}
-
 }  // namespace
 
 Trace decode_trace(std::string_view bytes) {
@@ -141,29 +132,6 @@ Trace decode_trace(std::string_view bytes) {
     if (field.number() == 3) trace.logs.push_back(decode_log(field.bytes()));
   }
   return trace;
-}
-
-std::optional<std::string> base64_decode(std::string_view text) {
-  if (text.size() % 4 != 0) return std::nullopt;
-  std::size_t padding = 0;
-  while (padding < 2 && text.ends_with('=')) {
-    text.remove_suffix(1);
-    ++padding;
-  }
-  std::string decoded;
-  unsigned bits = 0;
-  int count = 0;
-  for (const char c : text) {
-    const auto digit = base64_digit(c);
-    if (!digit) return std::nullopt;
-    bits = (bits << 6 | *digit) & 0xffffU;
-    count += 6;
-    if (count >= 8) {
-      count -= 8;
-      decoded += static_cast<char>(bits >> count & 0xffU);
-    }
-  }
-  return decoded;
 }
 
 void BuildLog::add(const Trace& trace) {

@@ -42,9 +42,6 @@ struct Trace {
 /// Decodes one StatusResponse; fields that we do not use are skipped. Throws Error(failed) for what is no protobuf.
 Trace decode_trace(std::string_view bytes);
 
-/// RFC 4648, 4. nullopt for what is not base64.
-std::optional<std::string> base64_decode(std::string_view text);
-
 /// Turns traces into lines for people and keeps what the failing step wrote last.
 class BuildLog {
  public:

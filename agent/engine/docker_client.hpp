@@ -5,16 +5,20 @@
 #include <boost/asio/thread_pool.hpp>
 #include <string>
 
+#include "agent/domain/image_reference.hpp"
 #include "agent/engine/engine_connection.hpp"
+#include "agent/engine/registry_login.hpp"
 #include "agent/ports/container_engine.hpp"
 
 namespace deploy::engine {
 
 class DockerClient final : public ports::ContainerEngine {
  public:
-  /// `endpoint` as connector_for takes it. `proc_root` is where the engine's host shows its processes.
-  DockerClient(std::string endpoint, asio::thread_pool& pool, std::string proc_root = "/proc")
-      : engine_(std::move(endpoint)), pool_(pool), proc_root_(std::move(proc_root)) {}
+  /// `endpoint` as connector_for takes it. `proc_root` is where the engine's host shows its processes. `logins`: of
+  /// registries; nullptr: there are none.
+  DockerClient(std::string endpoint, asio::thread_pool& pool, std::string proc_root = "/proc",
+               RegistryLogins* logins = nullptr)
+      : engine_(std::move(endpoint)), pool_(pool), proc_root_(std::move(proc_root)), logins_(logins) {}
 
   Task<ports::EngineVersion> version() override;
   Task<void> follow_events(ports::OnEvent on_event) override;
@@ -57,11 +61,15 @@ class DockerClient final : public ports::ContainerEngine {
   Task<std::string> stop_signal(std::string id);
   Task<void> wait_removed(std::string id);
   Task<void> read_logs(std::string id, ports::LogOptions options, ports::OnLog on_line);
+  Task<RegistryLogin> login_for(domain::Reference image);
+  Task<void> pull_private_bases(std::shared_ptr<ports::SourceTree> context, std::string dockerfile,
+                                ports::OnLog on_log);
   Task<ports::ExecResult> run_exec(std::string id, ports::ExecRequest request);
 
   EngineConnection engine_;
   asio::thread_pool& pool_;
   std::string proc_root_;
+  RegistryLogins* logins_;
 };
 
 }  // namespace deploy::engine

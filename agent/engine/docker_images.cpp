@@ -1,9 +1,13 @@
 // DockerClient: images, pulls and builds. Source: Docker Engine API v1.41, "Images".
+#include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "agent/base/error.hpp"
 #include "agent/base/text.hpp"
 #include "agent/domain/image_reference.hpp"
+#include "agent/engine/base64.hpp"
+#include "agent/engine/base_images.hpp"
 #include "agent/engine/build_context.hpp"
 #include "agent/engine/build_trace.hpp"
 #include "agent/engine/docker_client.hpp"
@@ -74,7 +78,40 @@ class BuildProgress {
 
 }  // namespace
 
+Task<RegistryLogin> DockerClient::login_for(domain::Reference image) {
+  RegistryLogin none;
+  if (logins_ == nullptr) co_return none;
+  co_return co_await logins_->find(domain::registry_of(image));
+}
+
+/// BuildKit takes logins from a session alone, which needs a gRPC server on our side; an image that is here already it
+/// does not ask for.
+Task<void> DockerClient::pull_private_bases(std::shared_ptr<ports::SourceTree> context, std::string dockerfile,
+                                            ports::OnLog on_log) {
+  auto read = [context, dockerfile] {
+    const auto& entries = context->entries();
+    const auto found =
+        std::find_if(entries.begin(), entries.end(), [&](const auto& entry) { return entry.path == dockerfile; });
+    return found == entries.end() ? std::string() : context->load(*found);
+  };
+  const auto text = co_await offload(pool_, std::move(read));
+  const auto images = base_images(text);
+  for (const auto& image : images) {
+    std::optional<domain::Reference> reference;
+    try {
+      reference = domain::parse_reference(image);
+    } catch (const Error&) {
+      continue;  // the build says better what is wrong with it
+    }
+    const auto login = co_await login_for(*reference);
+    if (login.header.empty()) continue;
+    const auto here = co_await inspect_image(image);
+    if (!here) co_await pull(image, on_log);
+  }
+}
+
 Task<std::string> DockerClient::build(ports::BuildRequest request, ports::OnLog on_log) {
+  if (logins_ != nullptr) co_await pull_private_bases(request.context, request.dockerfile, on_log);
   EngineCall call;
   call.what = "build " + (request.tag.empty() ? request.dockerfile : request.tag);
   const std::string what = call.what;
@@ -109,14 +146,16 @@ Task<std::string> DockerClient::build(ports::BuildRequest request, ports::OnLog 
 
 Task<ports::Image> DockerClient::pull(std::string reference, ports::OnLog on_log) {
   const auto wanted = domain::parse_reference(reference);
+  const auto login = co_await login_for(wanted);
   EngineCall call;
   call.what = "pull " + to_string(wanted);
+  call.registry_auth = login.header;
   call.method = "POST";
   call.path = "/images/create?fromImage=" + http::url_encode(wanted.repository) +
               "&tag=" + http::url_encode(wanted.digest.empty() ? wanted.tag : wanted.digest);
   call.deadline = 10min;  // until the registry has answered the engine
-  call.error_from = [wanted](int status, const std::string& message) {
-    return pull_error(to_string(wanted), status, message);
+  call.error_from = [wanted, login](int status, const std::string& message) {
+    return pull_error(wanted, status, message, login);
   };
   PullProgress progress(std::move(on_log));
   std::string failure;
@@ -127,7 +166,7 @@ Task<ports::Image> DockerClient::pull(std::string reference, ports::OnLog on_log
   http::OnPart on_part = [&lines](std::string_view part) { lines.feed(part); };
   co_await engine_.stream(std::move(call), nullptr, on_part);
   lines.finish();
-  if (!failure.empty()) throw pull_error(to_string(wanted), 500, failure);
+  if (!failure.empty()) throw pull_error(wanted, 500, failure, login);
   auto image = co_await inspect_image(to_string(wanted));
   if (!image) {
     throw Error(ErrorKind::not_found,
@@ -139,13 +178,15 @@ Task<ports::Image> DockerClient::pull(std::string reference, ports::OnLog on_log
 // Source: Docker Engine API v1.41, "DistributionInspect".
 Task<std::string> DockerClient::remote_digest(std::string reference) {
   const auto wanted = domain::parse_reference(reference);
+  const auto login = co_await login_for(wanted);
   EngineCall call;
   call.what = "ask the registry for " + to_string(wanted);
+  call.registry_auth = login.header;
   const std::string what = call.what;
   call.path = "/distribution/" + http::url_encode(to_string(wanted)) + "/json";
   call.answer_bytes_max = std::size_t{1} << 20;
-  call.error_from = [wanted](int status, const std::string& message) {
-    return pull_error(to_string(wanted), status, message);
+  call.error_from = [wanted, login](int status, const std::string& message) {
+    return pull_error(wanted, status, message, login);
   };
   const auto value = co_await engine_.ask(std::move(call));
   const auto digest = value.value(Json::json_pointer("/Descriptor/digest"), std::string());

@@ -126,6 +126,7 @@ Task<http::Request> EngineConnection::request_for(EngineCall call) {
     request.headers["Content-Type"] = "application/json";
     request.body = call.body->dump(-1, ' ', false, Json::error_handler_t::replace);
   }
+  if (!call.registry_auth.empty()) request.headers["X-Registry-Auth"] = call.registry_auth;
   co_return request;
 }
 

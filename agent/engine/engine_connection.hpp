@@ -36,6 +36,7 @@ struct EngineCall {
   std::string method = "GET";
   std::string path;  // after the version, values encoded: "/containers/json?all=1"
   std::optional<Json> body;
+  std::string registry_auth;  // of X-Registry-Auth: a secret; empty: not sent
   std::chrono::milliseconds deadline{30'000};
   std::size_t answer_bytes_max = std::size_t{32} << 20;
   /// Makes the error of an answer of 4xx or 5xx; kind_of_answer and `what` where it is empty.

@@ -114,9 +114,25 @@ std::optional<std::string> parse_failure(std::string_view message) {
   return std::string(message);
 }
 
+/// What to do where a registry refuses an image.
+std::string login_advice(const std::string& host, const RegistryLogin& login) {
+  if (!login.header.empty()) {
+    return fmt::format(
+        "the login for {} in {} was sent: check its user name and password, and that it may read the image", host,
+        login.from);
+  }
+  if (!login.trouble.empty()) return fmt::format("{} was asked without a login, because {}", host, login.trouble);
+  return fmt::format(
+      "{0} was asked without a login: name one in agent.yaml under `registries`, or run `docker login {0}` on this "
+      "host "
+      "as deployd's user",
+      host);
+}
+
 }  // namespace
 
-Error pull_error(const std::string& reference, int status, const std::string& message) {
+Error pull_error(const domain::Reference& image, int status, const std::string& message, const RegistryLogin& login) {
+  const auto reference = to_string(image);
   const std::string what = "pull " + reference + ": ";
   if (const auto trouble = registry_trouble(message)) {
     return Error(trouble->kind, fmt::format("{}{}; {}", what, message, trouble->advice));
@@ -130,11 +146,14 @@ Error pull_error(const std::string& reference, int status, const std::string& me
   }
   if (contains_any(message, login_phrases)) {
     const bool unknown = contains(message, "pull access denied");  // Docker Hub says so of names that it does not have
-    return Error(
-        unknown ? ErrorKind::not_found : ErrorKind::failed,
-        fmt::format("{}{}; check the image's name; deployctl has no login for registries, so the image must be "
-                    "readable without one",
-                    what, message));
+    return Error(unknown ? ErrorKind::not_found : ErrorKind::failed,
+                 fmt::format("{}{}; check the image's name; {}", what, message,
+                             login_advice(domain::registry_of(image), login)));
+  }
+  // The layers that came whole are kept.
+  if (contains(message, "unexpected EOF")) {
+    return Error(ErrorKind::unreachable,
+                 fmt::format("{}the connection to the registry ended half-way: {}", what, message));
   }
   if (contains_any(message, unknown_phrases)) {
     return Error(ErrorKind::not_found,
@@ -171,7 +190,7 @@ Error build_error(const std::string& what, const std::string& dockerfile, std::s
   if (contains_any(image, login_phrases)) {
     return error(ErrorKind::invalid, image,
                  "check the name after FROM in " + dockerfile +
-                     "; a private image must be on this host before: docker login, then docker pull");
+                     "; a private image needs a login for its registry: name one in agent.yaml under `registries`");
   }
   if (contains_any(image, unknown_phrases)) {
     return error(ErrorKind::invalid, image,

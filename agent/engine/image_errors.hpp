@@ -6,12 +6,14 @@
 #include <string_view>
 
 #include "agent/base/error.hpp"
+#include "agent/domain/image_reference.hpp"
+#include "agent/engine/registry_login.hpp"
 
 namespace deploy::engine {
 
-/// The error of a pull that failed with this status and message: a registry that cannot be reached may answer later,
-/// which the engine's status (500) does not say.
-Error pull_error(const std::string& reference, int status, const std::string& message);
+/// The error of a pull that failed with this status and message, asked for with this login: a registry that cannot be
+/// reached may answer later, which the engine's status (500) does not say.
+Error pull_error(const domain::Reference& image, int status, const std::string& message, const RegistryLogin& login);
 
 /// The error of a build that failed with this message. BuildKit's words about its own parts are left out. `output` is
 /// what the failing command wrote, may be empty.

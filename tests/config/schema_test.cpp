@@ -172,6 +172,8 @@ TEST_CASE("every key of agent.yaml arrives in its field, relative paths beside t
   wanted.github.emplace();
   wanted.github->api = "https://github.example.com:8443/api/v3";
   wanted.github->token.file = "/etc/deployctl/github-token";
+  wanted.registries = {{"ghcr.io", "me", {"GHCR_TOKEN", ""}}};
+  wanted.docker_config = "/etc/deployctl/docker/config.json";
   wanted.disk.keep_free_bytes = 512 << 20;
   wanted.memory = {128 << 20, false};
   wanted.release.atomic = true;

@@ -26,12 +26,12 @@ TEST_CASE("pull errors: what to do, and what may work later is told from what wi
        "the resource is denied",
        ErrorKind::not_found,
        "pull access denied for a, repository does not exist or may require 'docker login': denied: requested access to "
-       "the resource is denied; check the image's name; deployctl has no login for registries, so the image must be "
-       "readable without one"},
+       "the resource is denied; check the image's name; r:1 was asked without a login: name one in agent.yaml under "
+       "`registries`, or run `docker login r:1` on this host as deployd's user"},
       {"Head \"https://r:1/v2/a/manifests/1\": unauthorized: authentication required", ErrorKind::failed,
-       "Head \"https://r:1/v2/a/manifests/1\": unauthorized: authentication required; check the image's name; "
-       "deployctl "
-       "has no login for registries, so the image must be readable without one"},
+       "Head \"https://r:1/v2/a/manifests/1\": unauthorized: authentication required; check the image's name; r:1 was "
+       "asked without a login: name one in agent.yaml under `registries`, or run `docker login r:1` on this host as "
+       "deployd's user"},
       {"write /var/lib/docker/tmp/x: no space left on device", ErrorKind::disk_full,
        "write /var/lib/docker/tmp/x: no space left on device; free some space on Docker's disk (docker system df shows "
        "what takes it) and try again"},
@@ -48,12 +48,30 @@ TEST_CASE("pull errors: what to do, and what may work later is told from what wi
       {"no matching manifest for linux/arm64/v8 in the manifest list entries", ErrorKind::invalid,
        "no matching manifest for linux/arm64/v8 in the manifest list entries; build the image for this host's kind of "
        "processor, too (docker build --platform)"},
-      {"unexpected EOF", ErrorKind::failed, "unexpected EOF; try it by hand: docker pull r:1/a:1"}};
+      {"unexpected EOF", ErrorKind::unreachable, "the connection to the registry ended half-way: unexpected EOF"},
+      {"filesystem layer verification failed", ErrorKind::failed,
+       "filesystem layer verification failed; try it by hand: docker pull r:1/a:1"}};
   for (const auto& one : cases) {
-    const auto error = pull_error("r:1/a:1", 500, one.said);
+    const auto error = pull_error(domain::parse_reference("r:1/a:1"), 500, one.said, {});
     CHECK(error.message() == "pull r:1/a:1: " + one.message);
     CHECK(error.kind() == one.kind);
   }
+}
+
+TEST_CASE("pull errors: which login was sent, or why none was") {
+  const auto image = domain::parse_reference("team/a:1");
+  RegistryLogin login;
+  login.header = "secret";
+  login.from = "/root/.docker/config.json";
+  CHECK(
+      pull_error(image, 500, "unauthorized: incorrect username or password", login).message() ==
+      "pull team/a:1: unauthorized: incorrect username or password; check the image's name; the login for docker.io in "
+      "/root/.docker/config.json was sent: check its user name and password, and that it may read the image");
+  login.header.clear();
+  login.trouble = "docker-credential-pass, which /root/.docker/config.json names, is not in PATH";
+  CHECK(pull_error(image, 500, "unauthorized: authentication required", login).message() ==
+        "pull team/a:1: unauthorized: authentication required; check the image's name; docker.io was asked without a "
+        "login, because docker-credential-pass, which /root/.docker/config.json names, is not in PATH");
 }
 
 TEST_CASE("build errors: what is wrong and where, without BuildKit's words about itself") {
@@ -74,8 +92,8 @@ TEST_CASE("build errors: what is wrong and where, without BuildKit's words about
                     "insufficient_scope: authorization failed",
        ErrorKind::invalid,
        "pull access denied, repository does not exist or may require authorization: server message: "
-       "insufficient_scope: authorization failed; check the name after FROM in web/Dockerfile; a private image must be "
-       "on this host before: docker login, then docker pull"},
+       "insufficient_scope: authorization failed; check the name after FROM in web/Dockerfile; a private image needs "
+       "a login for its registry: name one in agent.yaml under `registries`"},
       {definition + "failed to do request: Head \"http://r:1/v2/base/manifests/1\": dial tcp r:1: connect: connection "
                     "refused",
        ErrorKind::unreachable,

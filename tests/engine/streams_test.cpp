@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "agent/base/error.hpp"
+#include "agent/engine/base64.hpp"
 #include "agent/engine/build_trace.hpp"
 #include "agent/engine/json_lines.hpp"
 #include "agent/engine/log_frames.hpp"
@@ -95,6 +96,13 @@ TEST_CASE("base64 is decoded, and what is none refused") {
   CHECK(base64_decode("Zg=") == std::nullopt);
   CHECK(base64_decode("Z===") == std::nullopt);
   CHECK(base64_decode("Zm 9") == std::nullopt);
+  for (const std::string text : {"", "f", "fo", "foo", "foobar", R"({"username":"a~?","password":"ÿ"})"}) {
+    auto encoded = base64_url(text);
+    CHECK(encoded.find_first_of("+/") == std::string::npos);
+    std::replace(encoded.begin(), encoded.end(), '-', '+');
+    std::replace(encoded.begin(), encoded.end(), '_', '/');
+    CHECK(base64_decode(encoded) == text);
+  }
 }
 
 TEST_CASE("build trace: a real failed build becomes lines and the output of what failed") {

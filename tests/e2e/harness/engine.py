@@ -108,10 +108,11 @@ class Engine:
             tar.add(folder, arcname=".", filter=lambda entry: None if "/.git" in entry.name else entry)
         self._stream("POST", "/build", archive.getvalue(), {"Content-Type": "application/x-tar"}, t=tag)
 
-    def push(self, repository, tag):
-        """Pushes and returns nothing; the registry wants no credentials."""
-        nobody = base64.urlsafe_b64encode(b"{}").decode()
-        self._stream("POST", f"/images/{repository}/push", b"", {"X-Registry-Auth": nobody}, tag=tag)
+    def push(self, repository, tag, login=None):
+        """`login`: user and password, where the registry wants them."""
+        user = {"username": login[0], "password": login[1]} if login else {}
+        header = base64.urlsafe_b64encode(json.dumps(user).encode()).decode()
+        self._stream("POST", f"/images/{repository}/push", b"", {"X-Registry-Auth": header}, tag=tag)
 
     def remove_image(self, reference):
         self.call("DELETE", f"/images/{reference}", force="true")
