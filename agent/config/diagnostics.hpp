@@ -2,6 +2,7 @@
 // Values, no thread rules. Readers add to one Diagnostics and go on, so that a user sees all errors at once.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
@@ -26,6 +27,14 @@ class Diagnostics {
   void add_source(const std::string& file, const std::string& text);
   void add(Diagnostic diagnostic);
 
+  /// Tests only: hears of each map that is read which keys it may have.
+  void on_map(std::function<void(const std::string& key_path, const std::vector<std::string>& keys)> hook) {
+    on_map_ = std::move(hook);
+  }
+  void tell_keys(const std::string& key_path, const std::vector<std::string>& keys) const {
+    if (on_map_) on_map_(key_path, keys);
+  }
+
   /// 200 findings are kept: a file with more is no configuration. Readers may stop looking when there are as many.
   bool full() const noexcept { return found_.size() >= findings_max; }
 
@@ -49,6 +58,7 @@ class Diagnostics {
   std::map<std::string, std::size_t> rank_;
   std::map<std::string, std::vector<std::string>> lines_;
   std::vector<Diagnostic> found_;
+  std::function<void(const std::string&, const std::vector<std::string>&)> on_map_;
 };
 
 }  // namespace deploy::config

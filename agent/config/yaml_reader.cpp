@@ -265,6 +265,7 @@ void Fields::refuse(const std::string& key, const std::string& what, const std::
 }
 
 void Fields::finish() {
+  map_.tell_keys(known_);
   for (const auto& entry : entries_) {
     if (map_.diagnostics_full()) return;
     if (std::ranges::find(known_, entry.key) != known_.end() || refused_.contains(entry.key)) continue;

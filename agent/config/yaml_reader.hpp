@@ -40,6 +40,7 @@ class Value {
   bool is_scalar() const { return node_->kind == Node::Kind::scalar; }
 
   bool diagnostics_full() const { return diagnostics_->full(); }
+  void tell_keys(const std::vector<std::string>& keys) const { diagnostics_->tell_keys(key_path_, keys); }
 
   /// Adds "`key.path` <what>" at this value.
   void error(const std::string& what, std::string hint = "") const;

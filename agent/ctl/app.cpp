@@ -37,6 +37,7 @@ struct Arguments {
   InitOptions init;
   std::string config = default_config;
   EjectOptions eject;
+  std::string schema;
   Command command;
 };
 
@@ -201,8 +202,14 @@ void add_asking_commands(CLI::App& app, Arguments& arguments) {
 void add_host_commands(CLI::App& app, Arguments& arguments) {
   auto* validate_command = app.add_subcommand("validate", "Check the configuration; needs no running agent");
   validate_command->add_option("--config", arguments.config, "The agent's file")->capture_default_str();
+  validate_command
+      ->add_option("--schema", arguments.schema,
+                   "Print the JSON Schema of agent.yaml or of a service's file, for editors")
+      ->check(CLI::IsMember({"agent", "service"}));
   validate_command->callback([&arguments] {
-    arguments.command = [file = arguments.config](Session session) { return validate(std::move(session), file); };
+    arguments.command = [file = arguments.config, schema = arguments.schema](Session session) {
+      return validate(std::move(session), file, schema);
+    };
   });
 
   auto* eject_command = app.add_subcommand(

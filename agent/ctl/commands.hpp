@@ -87,7 +87,8 @@ Task<int> version(Session session);
 Task<int> logs(Session session, LogOptions options);
 
 /// Needs no agent.
-Task<int> validate(Session session, std::string agent_yaml);
+/// `schema`: "agent" or "service" prints that JSON Schema instead.
+Task<int> validate(Session session, std::string agent_yaml, std::string schema);
 
 /// Needs no agent, but says whether there is one. Done when there is no problem.
 Task<int> doctor(Session session, std::string agent_yaml);

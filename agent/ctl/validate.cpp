@@ -7,6 +7,7 @@
 #include "agent/adopt/compose_settings.hpp"
 #include "agent/base/error.hpp"
 #include "agent/base/text.hpp"
+#include "agent/config/json_schema.hpp"
 #include "agent/config/missing.hpp"
 #include "agent/ctl/commands.hpp"
 #include "agent/source/host_process_runner.hpp"
@@ -37,7 +38,11 @@ Task<void> check_compose(const config::Configuration& configuration, config::Dia
 
 }  // namespace
 
-Task<int> validate(Session session, std::string agent_yaml) {
+Task<int> validate(Session session, std::string agent_yaml, std::string schema) {
+  if (!schema.empty()) {
+    session.out << (schema == "agent" ? config::agent_json_schema() : config::service_json_schema());
+    co_return exit_done;
+  }
   auto loaded = config::load(agent_yaml);
   std::vector<std::string> services;
   std::vector<std::string> notes;

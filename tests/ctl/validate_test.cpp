@@ -47,6 +47,19 @@ TEST_CASE("a valid configuration is told so, without an agent") {
         json{{"valid", true}, {"services", {"llm"}}, {"diagnostics", json::array()}, {"notes", json::array()}});
 }
 
+TEST_CASE("the JSON Schemas are printed without a configuration") {
+  for (const auto& [which, title] : {std::pair("agent", "agent.yaml of deployctl"), {"service", "A service of deployctl"}}) {
+    const auto answer = deployctl({"validate", "--schema", which, "--config", "/nowhere/agent.yaml"});
+    CHECK(answer.code == 0);
+    CHECK(answer.err.empty());
+    CHECK(json::parse(answer.out).at("title") == title);
+  }
+  const auto wrong = deployctl({"validate", "--schema", "deploy.d"});
+  CHECK(wrong.code == 2);
+  CHECK(wrong.err ==
+        "deployctl: --schema: deploy.d not in {agent,service}\nRun with --help for more information.\n");
+}
+
 TEST_CASE("doctor looks at nothing before the configuration is valid") {
   const auto answer = deployctl({"doctor", "--config", "/nowhere/agent.yaml"});
   CHECK(answer.code == 2);
