@@ -4,18 +4,28 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <set>
+#include <utility>
 
+#include "agent/adopt/certificates.hpp"
 #include "agent/base/error.hpp"
 #include "agent/base/memory.hpp"
 #include "agent/base/text.hpp"
 #include "agent/config/missing.hpp"
 #include "agent/domain/labels.hpp"
+#include "agent/domain/rollout.hpp"
 #include "agent/proxy/upstream_file.hpp"
 
 namespace deploy::adopt {
 
 namespace {
+
+constexpr std::size_t secret_characters_least = 10;  // different ones: 64 hexadecimal digits have nearly all of theirs
+constexpr std::size_t certificate_bytes_max = std::size_t{1} << 20;
+constexpr int certificate_days_least = 21;  // certbot renews thirty days before the end
 
 class Examination {
  public:
@@ -23,6 +33,8 @@ class Examination {
 
   Task<std::vector<Finding>> run() {
     files();
+    secrets();
+    clock();
     memory();
     const bool reached = co_await look("engine", &Examination::engine);
     if (reached) {
@@ -31,6 +43,8 @@ class Examination {
       if (host_.nginx != nullptr) co_await look("nginx", &Examination::nginx);
     }
     names();
+    co_await repositories();
+    if (reached) co_await images();
     co_return std::move(findings_);
   }
 
@@ -87,10 +101,109 @@ class Examination {
     const auto available = available_memory();
     if (!available) return;
     const auto text = fmt::format("{} are available", human_bytes(static_cast<std::uint64_t>(*available)));
+    memory_for_two(*available);
     if (*available >= agent_.memory.keep_free_bytes) return good("memory", text);
     problem("memory", fmt::format("only {}, and memory.keep_free is {}: there is no room for two versions beside each "
                                   "other; stop what is not needed, or use strategy: recreate",
                                   text, human_bytes(static_cast<std::uint64_t>(agent_.memory.keep_free_bytes))));
+  }
+
+  /// Two versions run beside each other for a while, each with what its limit allows.
+  void memory_for_two(std::int64_t available) {
+    for (const auto& service : host_.configuration.services) {
+      if (service.strategy == domain::StrategyKind::recreate || service.container.memory_bytes == 0) continue;
+      const bool all_at_once = service.strategy == domain::StrategyKind::blue_green;
+      const auto beside = all_at_once ? service.replicas : std::max(1, service.max_surge);
+      const auto needed = beside * service.container.memory_bytes;
+      if (available - needed >= agent_.memory.keep_free_bytes) continue;
+      note("memory", fmt::format("during a rollout {} may take {} more (container.mem_limit of {} at once), and {} are "
+                                 "available; lower the limit, let fewer run beside each other (strategy: rolling), or "
+                                 "use strategy: recreate",
+                                 service.name, human_bytes(static_cast<std::uint64_t>(needed)),
+                                 counted(static_cast<std::size_t>(beside), "container"),
+                                 human_bytes(static_cast<std::uint64_t>(available))));
+    }
+  }
+
+  /// Those that can be read from here: the agent's own environment cannot.
+  void secrets() {
+    if (!agent_.webhook) return;
+    for (const auto& source : agent_.webhook->secrets) {
+      std::string secret;
+      try {
+        secret = config::load_secret(source);
+      } catch (const Error&) {
+        continue;  // missing_here says it
+      }
+      const auto different = std::set<char>(secret.begin(), secret.end()).size();
+      if (different >= secret_characters_least) continue;
+      note("secret", fmt::format("the webhook secret in {} has only {} different characters, and may be guessed; make "
+                                 "one with `openssl rand -hex 32`, name it beside the old one, and enter it at GitHub",
+                                 source.env.empty() ? source.file.string() : "the variable " + source.env, different));
+    }
+  }
+
+  void clock() {
+    const auto in_step = host_.clock_in_step();
+    if (!in_step) return;
+    if (*in_step) return good("clock", "kept by a time server");
+    note("clock",
+         "no time server keeps this host's clock, and with a wrong one certificates are refused and the history lies; "
+         "start one: timedatectl set-ntp true, or install chrony");
+  }
+
+  /// Each address once, as polling and a rollout would ask it.
+  Task<void> repositories() {
+    std::set<std::pair<std::string, std::string>> asked;
+    std::size_t answered = 0;
+    for (const auto& service : host_.configuration.services) {
+      std::vector<std::pair<domain::GitSource, std::string>> all;
+      if (service.source.git) all.emplace_back(*service.source.git, service.branch);
+      for (const auto& other : service.rebuilt_by) {
+        if (other.git) all.emplace_back(*other.git, other.branch);
+      }
+      for (const auto& [git, branch] : all) {
+        if (!asked.emplace(git.url, branch).second) continue;
+        if (!git.token_env.empty() && std::getenv(git.token_env.c_str()) == nullptr) {
+          note("git",
+               fmt::format("{}: {} was not asked, because the variable {} is not set here; set it, and look again",
+                           service.name, git.url, git.token_env));
+          continue;
+        }
+        std::string failure;
+        try {
+          co_await host_.source.tip(git, branch);
+          ++answered;
+        } catch (const Error& error) {
+          failure = error.message();
+        }
+        if (!failure.empty()) problem("git", service.name + ": " + failure);
+      }
+    }
+    if (answered == 0) co_return;
+    good("git", answered == 1 ? "1 repository and its branch was found"
+                              : std::to_string(answered) + " repositories and their branches were found");
+  }
+
+  /// Those whose name says which image it is, without a commit.
+  Task<void> images() {
+    std::set<std::string> asked;
+    std::size_t answered = 0;
+    for (const auto& service : host_.configuration.services) {
+      auto image = service.source.image;
+      if (image.empty() || image.find("{sha}") != std::string::npos) continue;
+      image = replaced(replaced(image, "{branch}", service.branch), "{tag}", service.branch);
+      if (!asked.insert(image).second) continue;
+      std::string failure;
+      try {
+        co_await host_.engine.remote_digest(image);
+        ++answered;
+      } catch (const Error& error) {
+        failure = error.message();
+      }
+      if (!failure.empty()) problem("registry", service.name + ": " + failure);
+    }
+    if (answered > 0) good("registry", counted(answered, "image") + " can be pulled");
   }
 
   Task<void> engine() {
@@ -160,6 +273,7 @@ class Examination {
     const auto dump = proxy::read_dump(test.output, upstreams);
     const auto version = co_await host_.nginx->version(running.id);
     good("nginx", fmt::format("{} {} accepts its configuration", version.text, host_.nginx->text()));
+    certificates(running, dump);
     const auto cost = proxy::idle_connections_cost(version, dump);
     if (!cost.empty()) note("nginx", cost);
     if (dump.complete && !dump.has_own_files) {
@@ -171,6 +285,37 @@ class Examination {
       note("nginx", fmt::format("nothing that it reads names the upstream {}, so no request from outside gets there; "
                                 "write \"{}\" into nginx.conf after the first rollout",
                                 service.proxy.upstream, proxy::pass_directive(service.proxy)));
+    }
+  }
+
+  /// Read where Nginx has them.
+  void certificates(const proxy::RunningNginx& running, const proxy::ConfigDump& dump) {
+    const auto root = host_.proc / std::to_string(running.pid) / "root";
+    std::optional<std::pair<std::chrono::system_clock::time_point, std::string>> first;
+    for (const auto& file : dump.certificates) {
+      const std::filesystem::path path(file);
+      if (file.find('$') != std::string::npos || !path.is_absolute()) continue;
+      std::ifstream in(root / path.relative_path(), std::ios::binary);
+      std::string text(certificate_bytes_max, '\0');
+      in.read(text.data(), static_cast<std::streamsize>(text.size()));
+      text.resize(static_cast<std::size_t>(in.gcount()));
+      const auto end = certificate_end(text);
+      if (end && (!first || *end < first->first)) first = {*end, file};
+    }
+    if (!first) return;
+    const auto days = std::chrono::floor<std::chrono::days>(first->first - host_.now).count();
+    const auto date = domain::iso_time(first->first).substr(0, 10);
+    if (days < 0) {
+      problem("certificate",
+              fmt::format("{} ended on {}, and browsers and GitHub refuse it; renew it, e.g. with certbot "
+                          "renew, and reload Nginx",
+                          first->second, date));
+    } else if (days < certificate_days_least) {
+      note("certificate", fmt::format("{} ends on {}, in {}; see why it was not renewed, e.g. with certbot renew "
+                                      "--dry-run",
+                                      first->second, date, counted(static_cast<std::size_t>(days), "day")));
+    } else {
+      good("certificate", fmt::format("{} ends first, on {}, in {} days", first->second, date, days));
     }
   }
 

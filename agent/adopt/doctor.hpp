@@ -2,11 +2,16 @@
 // nothing.
 #pragma once
 
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "agent/config/schema.hpp"
 #include "agent/ports/container_engine.hpp"
+#include "agent/ports/source_mirror.hpp"
 #include "agent/proxy/nginx_place.hpp"
 
 namespace deploy::adopt {
@@ -28,6 +33,10 @@ struct Host {
   const config::Configuration& configuration;
   ports::ContainerEngine& engine;
   proxy::NginxPlace* nginx;  // nullptr: there is no proxy
+  ports::SourceMirror& source;
+  std::function<std::optional<bool>()> clock_in_step;  // with a time server; nullopt: not known
+  std::chrono::system_clock::time_point now;
+  std::filesystem::path proc = "/proc";  // where the host shows Nginx's files
 };
 
 /// Never throws for what it finds. Where the engine cannot be reached, what needs it is left out.

@@ -70,6 +70,9 @@ StatusView Queries::status(std::vector<std::string> notes, std::vector<std::stri
   StatusView shown;
   shown.notes = std::move(notes);
   shown.drift = std::move(drift);
+  if (const auto last = journal_.last_delivery()) {
+    shown.last_delivery = DeliveryView{domain::iso_time(last->received), last->event, last->repo, last->outcome};
+  }
   const auto unfinished = journal_.rollouts.unfinished();
   const auto present = journal_.targets.present();
   for (const auto& configured : services_) shown.services.push_back(service(configured.name, unfinished, present));

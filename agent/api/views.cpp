@@ -96,10 +96,18 @@ void fields(auto visit, Of<ServiceView> auto& form) {
   visit("paused", form.paused);
 }
 
+void fields(auto visit, Of<DeliveryView> auto& form) {
+  visit("received", form.received);
+  visit("event", form.event);
+  visit("repo", form.repo);
+  visit("outcome", form.outcome);
+}
+
 void fields(auto visit, Of<StatusView> auto& form) {
   visit("services", form.services);
   visit("notes", form.notes);
   visit("drift", form.drift);
+  visit("last_delivery", form.last_delivery);
 }
 
 void fields(auto visit, Of<PlannedView> auto& form) {
@@ -253,6 +261,7 @@ void to_json(nlohmann::json& json, const PlanView& view) { write(json, view); }
 void to_json(nlohmann::json& json, const CancelRequest& request) { write(json, request); }
 void to_json(nlohmann::json& json, const PauseRequest& request) { write(json, request); }
 void to_json(nlohmann::json& json, const PauseView& view) { write(json, view); }
+void to_json(nlohmann::json& json, const DeliveryView& view) { write(json, view); }
 
 void from_json(const nlohmann::json& json, VersionView& view) { read(json, view); }
 void from_json(const nlohmann::json& json, LiveView& view) { read(json, view); }
@@ -277,5 +286,6 @@ void from_json(const nlohmann::json& json, PlanView& view) { read(json, view); }
 void from_json(const nlohmann::json& json, CancelRequest& request) { read(json, request); }
 void from_json(const nlohmann::json& json, PauseRequest& request) { read(json, request); }
 void from_json(const nlohmann::json& json, PauseView& view) { read(json, view); }
+void from_json(const nlohmann::json& json, DeliveryView& view) { read(json, view); }
 
 }  // namespace deploy::api

@@ -81,10 +81,20 @@ struct ServiceView {
   bool operator==(const ServiceView&) const = default;
 };
 
+/// A webhook whose signature was right.
+struct DeliveryView {
+  std::string received;
+  std::string event;
+  std::string repo;
+  std::string outcome;  // "accepted", or why nothing was deployed
+  bool operator==(const DeliveryView&) const = default;
+};
+
 struct StatusView {
   std::vector<ServiceView> services;
-  std::vector<std::string> notes;  // what a person should know
-  std::vector<std::string> drift;  // what somebody changed by hand in containers and upstream files
+  std::vector<std::string> notes;                  // what a person should know
+  std::vector<std::string> drift;                  // what somebody changed by hand in containers and upstream files
+  std::optional<DeliveryView> last_delivery = {};  // empty: none ever came
   bool operator==(const StatusView&) const = default;
 };
 
@@ -248,6 +258,7 @@ void to_json(nlohmann::json& json, const PlanView& view);
 void to_json(nlohmann::json& json, const CancelRequest& request);
 void to_json(nlohmann::json& json, const PauseRequest& request);
 void to_json(nlohmann::json& json, const PauseView& view);
+void to_json(nlohmann::json& json, const DeliveryView& view);
 
 void from_json(const nlohmann::json& json, VersionView& view);
 void from_json(const nlohmann::json& json, LiveView& view);
@@ -272,5 +283,6 @@ void from_json(const nlohmann::json& json, PlanView& view);
 void from_json(const nlohmann::json& json, CancelRequest& request);
 void from_json(const nlohmann::json& json, PauseRequest& request);
 void from_json(const nlohmann::json& json, PauseView& view);
+void from_json(const nlohmann::json& json, DeliveryView& view);
 
 }  // namespace deploy::api

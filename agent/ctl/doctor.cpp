@@ -1,16 +1,24 @@
 // doctor: looks at the host as the agent would meet it; needs no agent.
 #include <fmt/format.h>
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <boost/asio/thread_pool.hpp>
+#include <cerrno>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "agent/adopt/doctor.hpp"
+#include "agent/base/atomic_file.hpp"
 #include "agent/base/error.hpp"
+#include "agent/base/host_clock.hpp"
 #include "agent/config/schema.hpp"
 #include "agent/ctl/commands.hpp"
+#include "agent/ctl/text.hpp"
 #include "agent/engine/docker_client.hpp"
 #include "agent/proxy/nginx_place.hpp"
+#include "agent/source/git_mirror.hpp"
 #include "agent/source/host_process_runner.hpp"
 
 namespace deploy::ctl {
@@ -18,6 +26,26 @@ namespace deploy::ctl {
 namespace {
 
 using adopt::Finding;
+
+/// For what git needs of a folder to ask a remote with; gone afterwards.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() : path_(std::filesystem::temp_directory_path() / "deployctl-doctor-XXXXXX") {
+    auto pattern = path_.string();
+    if (mkdtemp(pattern.data()) == nullptr) throw file_error("make", pattern, errno);
+    path_ = pattern;
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
 
 Colour colour_of(Finding::Level level) {
   switch (level) {
@@ -42,15 +70,42 @@ Task<Finding> agent_answers(Session session) {
   co_return finding;
 }
 
+/// Where GitHub reaches this agent, by what last came.
+Task<std::optional<Finding>> last_delivery(Session session, const config::AgentConfig& agent) {
+  if (!agent.webhook) co_return std::nullopt;
+  const auto status = co_await session.client.status();
+  Finding finding{Finding::Level::note, "webhook",
+                  "no delivery has come yet; at GitHub, the webhook's page \"Recent Deliveries\" shows what became of "
+                  "those that were sent"};
+  if (const auto& last = status.last_delivery) {
+    finding = {Finding::Level::good, "webhook",
+               fmt::format("the last delivery came {}, {} of {}: {}", local_time(last->received, session.environment),
+                           printable(last->event), printable(last->repo), printable(last->outcome))};
+  }
+  co_return finding;
+}
+
+/// deployd is beside deployctl.
+std::string fetch_program() {
+  const auto self = std::filesystem::read_symlink("/proc/self/exe");
+  return (self.parent_path() / "deployd").string();
+}
+
 Task<std::vector<Finding>> look_around(const config::Configuration& configuration) {
   asio::thread_pool pool(1);
-  engine::DockerClient engine(configuration.agent.engine, pool);
   source::HostProcessRunner runner;
+  engine::RegistryLogins logins(config::registry_users(configuration.agent), configuration.agent.docker_config, runner);
+  engine::DockerClient engine(configuration.agent.engine, pool, "/proc", &logins);
   std::unique_ptr<proxy::NginxPlace> nginx;
   if (const auto& settings = configuration.agent.nginx) {
     nginx = proxy::nginx_place(engine, runner, settings->container, settings->pid_file);
   }
-  adopt::Host host{configuration, engine, nginx.get()};
+  const TemporaryFolder mirrors;
+  source::GitMirrorOptions options;
+  options.folder = mirrors.path();
+  options.fetch_program = fetch_program();
+  source::GitMirror source(options, runner, pool);
+  adopt::Host host{configuration, engine, nginx.get(), source, clock_in_step, std::chrono::system_clock::now()};
   co_return co_await adopt::examine(host);
 }
 
@@ -65,6 +120,10 @@ Task<int> doctor(Session session, std::string agent_yaml) {
   }
   auto findings = co_await look_around(*loaded.configuration);
   findings.push_back(co_await agent_answers(session));
+  if (findings.back().level == Finding::Level::good) {
+    auto delivery = co_await last_delivery(session, loaded.configuration->agent);
+    if (delivery) findings.push_back(std::move(*delivery));
+  }
   const bool healthy = std::none_of(findings.begin(), findings.end(),
                                     [](const Finding& finding) { return finding.level == Finding::Level::problem; });
   if (session.json()) {

@@ -167,6 +167,8 @@ void read_section(std::string_view text, ConfigDump& dump) {
       if (!open.empty()) open.back().second = true;
     } else if (directive->words.front() == "include") {
       dump.includes.insert(directive->words[1]);
+    } else if (directive->words.front() == "ssl_certificate") {
+      dump.certificates.insert(directive->words[1]);
     } else if (directive->words.front() == "keepalive_min_timeout") {
       dump.keepalive_min_timeout =
           std::max(dump.keepalive_min_timeout.value_or(milliseconds{0}), time_in(directive->words[1]));

@@ -24,7 +24,8 @@ struct ConfigDump {
   /// Path -> text of the files that are not ours, and what they include, as written there.
   std::map<std::string, std::string> users_files;
   std::set<std::string> includes;
-  bool complete = false;  // false: the beginning was cut off, so ports and times may be missing
+  std::set<std::string> certificates;  // files after `ssl_certificate`, as written there
+  bool complete = false;               // false: the beginning was cut off, so ports and times may be missing
 };
 
 /// Reads the output of a successful `nginx -T -q`, warnings in it or not, and looks for these upstreams in it. A dump

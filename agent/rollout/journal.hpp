@@ -8,6 +8,7 @@
 #include "agent/ports/clock.hpp"
 #include "agent/ports/container_engine.hpp"
 #include "agent/store/database.hpp"
+#include "agent/store/delivery_inbox.hpp"
 #include "agent/store/event_log.hpp"
 #include "agent/store/pause_store.hpp"
 #include "agent/store/rollout_store.hpp"
@@ -48,6 +49,9 @@ class Journal {
   /// The configuration that the target's container was made with. nullopt: that is not known, because its revision was
   /// found by its labels.
   std::optional<domain::Service> made_with(const domain::Target& target);
+
+  /// The newest webhook; nullopt: none ever came.
+  std::optional<store::LastDelivery> last_delivery() { return store::last_delivery(database_); }
 
   /// Grows with everything that is told.
   std::int64_t last_event() { return events_.last_seq(); }

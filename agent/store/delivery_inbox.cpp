@@ -15,6 +15,19 @@ std::string cause_of(const domain::Delivery& delivery, const domain::Change& cha
 
 }  // namespace
 
+std::optional<LastDelivery> last_delivery(Database& database) {
+  const auto found = database.query("SELECT received, event, repo, outcome FROM deliveries ORDER BY id DESC LIMIT 1",
+                                    [](SQLite::Statement& row) {
+                                      LastDelivery last;
+                                      last.received = from_millis(row.getColumn(0).getInt64());
+                                      last.event = row.getColumn(1).getString();
+                                      last.repo = row.getColumn(2).getString();
+                                      last.outcome = row.getColumn(3).getString();
+                                      return last;
+                                    });
+  return found.empty() ? std::nullopt : std::optional(found.front());
+}
+
 DeliveryInbox::Stored DeliveryInbox::store(const domain::Delivery& delivery, domain::Time now) {
   Stored stored;
   database_.transaction([&] {

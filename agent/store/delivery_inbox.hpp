@@ -1,11 +1,24 @@
 // Deliveries as they came in. What is in here was verified, and was stored before GitHub got its answer.
 #pragma once
 
+#include <optional>
+#include <string>
+
 #include "agent/domain/delivery.hpp"
 #include "agent/store/database.hpp"
 #include "agent/store/job_queue.hpp"
 
 namespace deploy::store {
+
+struct LastDelivery {
+  domain::Time received{};
+  std::string event;
+  std::string repo;
+  std::string outcome;
+};
+
+/// nullopt: none ever came.
+std::optional<LastDelivery> last_delivery(Database& database);
 
 class DeliveryInbox {
  public:

@@ -2,10 +2,14 @@
 
 #include <catch2/catch_test_macros.hpp>
 #include <filesystem>
+#include <fstream>
 
+#include "agent/adopt/certificates.hpp"
 #include "agent/base/error.hpp"
 #include "agent/domain/labels.hpp"
+#include "agent/domain/rollout.hpp"
 #include "tests/fakes/fake_engine.hpp"
+#include "tests/fakes/fake_source.hpp"
 #include "tests/fakes/run.hpp"
 #include "tests/fakes/temp_dir.hpp"
 
@@ -55,6 +59,9 @@ struct Practice {
   tests::TempDir folder;
   tests::FakeEngine engine;
   ToldNginx nginx;
+  tests::FakeSource source;
+  std::optional<bool> clock = true;
+  std::chrono::system_clock::time_point now = std::chrono::system_clock::from_time_t(1798761600);  // 2027-01-01
   config::Configuration configuration;
 
   Practice() {
@@ -89,10 +96,24 @@ struct Practice {
     tests::run(engine.start(id));
     return id;
   }
+  std::vector<Finding> examined() {
+    Host host{
+        configuration, engine,         configuration.agent.nginx ? &nginx : nullptr, source, [this] { return clock; },
+        now,           folder / "proc"};
+    return tests::run(examine(host));
+  }
+  /// Everything that is found about one subject.
+  std::vector<std::string> about(const std::string& subject) {
+    std::vector<std::string> lines;
+    for (const auto& finding : examined()) {
+      if (finding.subject == subject) lines.push_back(to_string(finding.level) + ": " + finding.text);
+    }
+    return lines;
+  }
   /// "level subject: text" of everything that is not good.
   std::vector<std::string> complaints() {
     std::vector<std::string> lines;
-    const auto findings = tests::run(examine({configuration, engine, configuration.agent.nginx ? &nginx : nullptr}));
+    const auto findings = examined();
     for (const auto& finding : findings) {
       if (finding.level == Finding::Level::good) continue;
       lines.push_back(to_string(finding.level) + " " + finding.subject + ": " + finding.text);
@@ -109,7 +130,7 @@ TEST_CASE("on a host that is in order everything is good, and nothing is changed
   Practice practice;
   practice.container("web", {"internal", "deployctl"});
   const auto effects = practice.engine.effects();
-  const auto findings = tests::run(examine({practice.configuration, practice.engine, &practice.nginx}));
+  const auto findings = practice.examined();
   Lines lines;
   for (const auto& finding : findings) {
     CHECK(finding.level == Finding::Level::good);
@@ -117,8 +138,8 @@ TEST_CASE("on a host that is in order everything is good, and nothing is changed
       lines.push_back(finding.subject + ": " + finding.text);
   }
   CHECK(lines == Lines{"files: 1 service, and every file and secret that they name is here",
-                       "engine: Docker Engine 20.10.24, API 1.41", "network: internal has 1 running container",
-                       "routing: deployctl has the subnet 10.213.176.0/22",
+                       "clock: kept by a time server", "engine: Docker Engine 20.10.24, API 1.41",
+                       "network: internal has 1 running container", "routing: deployctl has the subnet 10.213.176.0/22",
                        "nginx: nginx/1.30.0 in container nginx accepts its configuration"});
   CHECK(practice.engine.effects() == effects);
 }
@@ -231,6 +252,124 @@ TEST_CASE("doctor says what Nginx costs, and what it does not read") {
               "note nginx: nothing that it reads names the upstream backend, so no request from outside gets there; "
               "write \"proxy_pass http://backend;\" into nginx.conf after the first rollout"});
   }
+}
+
+TEST_CASE("doctor asks each git remote once, as polling would") {
+  Practice practice;
+  auto& services = practice.configuration.services;
+  services[0].source.git.emplace();
+  services[0].source.git->url = "file:///backend";
+  services.push_back(services[0]);
+  services[1].name = "worker";
+  services[1].proxy = {};
+  services[1].rebuilt_by.resize(1);
+  services[1].rebuilt_by[0].git.emplace();
+  services[1].rebuilt_by[0].git->url = "file:///shared";
+  practice.source.refs = {{"file:///backend main", std::string(40, 'a')},
+                          {"file:///shared main", std::string(40, 'b')}};
+  CHECK(practice.about("git") == Lines{"good: 2 repositories and their branches were found"});
+  CHECK(practice.source.tips_asked == Lines{"file:///backend main", "file:///shared main"});
+  practice.source.fail_tip.emplace(
+      "file:///backend", Error(ErrorKind::invalid, "cannot fetch file:///backend: the server refused the key"));
+  CHECK(practice.about("git") == Lines{"problem: backend: cannot fetch file:///backend: the server refused the key",
+                                       "good: 1 repository and its branch was found"});
+  services[1].rebuilt_by.clear();
+  services[0].source.git->token_env = "NO_SUCH_VARIABLE";
+  services.resize(1);
+  CHECK(
+      practice.about("git") ==
+      Lines{"note: backend: file:///backend was not asked, because the variable NO_SUCH_VARIABLE is not set here; set "
+            "it, and look again"});
+}
+
+TEST_CASE("doctor asks the registry for images whose name holds no commit") {
+  Practice practice;
+  auto& services = practice.configuration.services;
+  services[0].source.image = "registry/backend:{branch}";
+  services.push_back(services[0]);
+  services[1].name = "worker";
+  services[1].proxy = {};
+  services[1].source.image = "registry/worker:{sha}";
+  practice.engine.registry["registry/backend:main"] = {};
+  CHECK(practice.about("registry") == Lines{"good: 1 image can be pulled"});
+  practice.engine.registry.clear();
+  CHECK(practice.about("registry") ==
+        Lines{"problem: backend: pull registry/backend:main: manifest for registry/backend:main not found: manifest "
+              "unknown"});
+}
+
+TEST_CASE("doctor says that no time server keeps the clock") {
+  Practice practice;
+  practice.clock = false;
+  CHECK(practice.about("clock") ==
+        Lines{"note: no time server keeps this host's clock, and with a wrong one certificates are refused and the "
+              "history lies; start one: timedatectl set-ntp true, or install chrony"});
+  practice.clock.reset();
+  CHECK(practice.about("clock").empty());
+}
+
+TEST_CASE("doctor says of a webhook secret that it can be guessed, and not what it is") {
+  Practice practice;
+  auto& webhook = practice.configuration.agent.webhook.emplace();
+  const auto file = practice.folder / "secret";
+  webhook.secrets = {{"", file}};
+  std::ofstream(file) << "0123456789abcdef0123456789abcdef";
+  CHECK(practice.about("secret").empty());
+  std::ofstream(file) << "hunter2hunter2hunter2hunter2hunter2";
+  CHECK(practice.about("secret") ==
+        Lines{"note: the webhook secret in " + file.string() +
+              " has only 7 different characters, and may be guessed; make one with `openssl rand -hex 32`, name it "
+              "beside the old one, and enter it at GitHub"});
+}
+
+TEST_CASE("doctor says when memory has no room for two versions at their limits") {
+  Practice practice;
+  auto& service = practice.configuration.services[0];
+  service.container.memory_bytes = std::int64_t{1} << 50;
+  service.strategy = domain::StrategyKind::blue_green;
+  service.replicas = 2;
+  const auto found = practice.about("memory");
+  REQUIRE(found.size() == 2);
+  CHECK(
+      found[0].starts_with("note: during a rollout backend may take 2048 TiB more (container.mem_limit of 2 containers "
+                           "at once), and "));
+  CHECK(
+      found[0].ends_with(" are available; lower the limit, let fewer run beside each other (strategy: rolling), or use "
+                         "strategy: recreate"));
+  service.strategy = domain::StrategyKind::recreate;
+  CHECK(practice.about("memory").size() == 1);
+}
+
+TEST_CASE("doctor says when the certificate ends that Nginx reads") {
+  Practice practice;
+  practice.nginx.answer.output =
+      "# configuration file /etc/nginx/nginx.conf:\nhttp { keepalive_min_timeout 5s; include up/*; server { listen 443 "
+      "ssl; ssl_certificate /etc/nginx/certs/demo.pem; location / { proxy_pass http://backend; } } server { "
+      "ssl_certificate $name.pem; ssl_certificate /gone.pem; } }\n\n"
+      "# configuration file /etc/nginx/up/deployctl.conf:\n# Written by deployctl. Changes made here are lost.\n";
+  CHECK(practice.about("certificate").empty());  // cannot be read from here
+  const auto there = practice.folder / "proc/100/root/etc/nginx/certs";
+  std::filesystem::create_directories(there);
+  std::filesystem::copy_file(DEPLOY_SOURCE_DIR "/tests/adopt/data/certificate.pem", there / "demo.pem");
+  std::ifstream in(there / "demo.pem");
+  const auto end = certificate_end(std::string(std::istreambuf_iterator<char>(in), {})).value();
+  const auto date = domain::iso_time(end).substr(0, 10);
+  practice.now = end - std::chrono::hours(24 * 40 + 1);
+  CHECK(practice.about("certificate") ==
+        Lines{"good: /etc/nginx/certs/demo.pem ends first, on " + date + ", in 40 days"});
+  practice.now = end - std::chrono::hours(25);
+  CHECK(practice.about("certificate") ==
+        Lines{"note: /etc/nginx/certs/demo.pem ends on " + date +
+              ", in 1 day; see why it was not renewed, e.g. with certbot renew --dry-run"});
+  practice.now = end + std::chrono::hours(1);
+  CHECK(practice.about("certificate") ==
+        Lines{"problem: /etc/nginx/certs/demo.pem ended on " + date +
+              ", and browsers and GitHub refuse it; renew it, e.g. with certbot renew, and reload Nginx"});
+}
+
+TEST_CASE("what is no certificate has no end") {
+  CHECK_FALSE(certificate_end(""));
+  CHECK_FALSE(certificate_end("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"));
 }
 
 }  // namespace deploy::adopt

@@ -36,8 +36,12 @@ TEST_CASE("every form has its documented keys") {
              R"({"services":[{"service":"llm","live":"llm-2","revision":"llm-1","strategy":"rolling","steps":["fetch"],
                  "differences":["proxy.port: 1 -> 2"],"notes":["a note"]}],"notes":["another"]})");
   check_form(
-      StatusView{{ServiceView{"llm", {}, {}, {}, {}, {}}}, {"a note"}, {"a change"}},
-      R"({"services":[{"service":"llm","live":null,"targets":[],"rollout":null,"last":null,"paused":null}],"notes":["a note"],"drift":["a change"]})");
+      StatusView{{ServiceView{"llm", {}, {}, {}, {}, {}}},
+                 {"a note"},
+                 {"a change"},
+                 DeliveryView{"t", "push", "you/llm", "accepted"}},
+      R"({"services":[{"service":"llm","live":null,"targets":[],"rollout":null,"last":null,"paused":null}],"notes":["a note"],"drift":["a change"],
+          "last_delivery":{"received":"t","event":"push","repo":"you/llm","outcome":"accepted"}})");
   check_form(ServiceView{"llm",
                          LiveView{"r", "c", "i", "t"},
                          {{"n", "a", 80, "live"}},
