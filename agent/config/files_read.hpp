@@ -14,10 +14,10 @@ std::vector<std::filesystem::path> service_files(const std::filesystem::path& fo
 
 class FilesRead {
  public:
-  /// Remembers when the files were last written. To be made right after they were read.
+  /// Remembers what is in the files, and when they were last written. To be made right after they were read.
   FilesRead(std::filesystem::path agent_yaml, std::filesystem::path services);
 
-  /// Those that were written, added or removed since then.
+  /// Those that were written, added or removed since then; not those that hold the same text again.
   std::vector<std::filesystem::path> changed() const;
 
  private:
@@ -27,6 +27,7 @@ class FilesRead {
   std::filesystem::path agent_yaml_;
   std::filesystem::path services_;
   Times read_;
+  std::map<std::filesystem::path, std::string> hashes_;  // of what was in them
 };
 
 }  // namespace deploy::config

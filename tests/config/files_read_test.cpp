@@ -12,13 +12,14 @@ TEST_CASE("files that were written, added or removed since they were read are na
   const auto agent = folder.write("agent.yaml", "a");
   const auto backend = folder.write("deploy.d/backend.yaml", "b");
   const auto llm = folder.write("deploy.d/llm.yaml", "l");
-  folder.write("deploy.d/web.yaml", "w");
+  const auto same = folder.write("deploy.d/web.yaml", "w");
   const config::FilesRead files(agent, folder.path() / "deploy.d");
   CHECK(files.changed().empty());
 
   const auto soon = std::filesystem::last_write_time(agent) + std::chrono::seconds(1);
-  std::filesystem::last_write_time(agent, soon);
-  std::filesystem::last_write_time(backend, soon);
+  folder.write("agent.yaml", "a later one");
+  folder.write("deploy.d/backend.yaml", "a later one");
+  for (const auto& file : {agent, backend, same}) std::filesystem::last_write_time(file, soon);
   std::filesystem::remove(llm);
   const auto added = folder.write("deploy.d/new.yml", "n");
   folder.write("deploy.d/.web.yaml.swp", "an editor's");
