@@ -65,7 +65,7 @@ class Fetch {
       if (heads[i]->name == wanted) return to_text(heads[i]->oid);
     }
     throw session_.about(ErrorKind::not_found, "it has no branch \"" + job_.tip_of +
-                                                   "\"; check `branch` in the service's file, and that it was pushed");
+                                                   "\"; check the configured `branch`, and that it was pushed");
   }
 
   void bring_up_to_date() {

@@ -27,6 +27,10 @@ using GitCommit = std::unique_ptr<git_commit, GitFree<git_commit_free>>;
 using GitTree = std::unique_ptr<git_tree, GitFree<git_tree_free>>;
 using GitTreeEntry = std::unique_ptr<git_tree_entry, GitFree<git_tree_entry_free>>;
 using GitBlob = std::unique_ptr<git_blob, GitFree<git_blob_free>>;
+using GitDiff = std::unique_ptr<git_diff, GitFree<git_diff_free>>;
+using GitIndex = std::unique_ptr<git_index, GitFree<git_index_free>>;
+using GitPackBuilder = std::unique_ptr<git_packbuilder, GitFree<git_packbuilder_free>>;
+using GitRevwalk = std::unique_ptr<git_revwalk, GitFree<git_revwalk_free>>;
 using GitOdb = std::unique_ptr<git_odb, GitFree<git_odb_free>>;
 
 /// Makes libgit2 ready for the rest of the process; to be called before anything else of it, any number of times. It is

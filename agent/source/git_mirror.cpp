@@ -33,10 +33,9 @@ std::string token_for(const domain::GitSource& source) {
   if (source.token_env.empty()) return "";
   const char* const value = std::getenv(source.token_env.c_str());
   if (value == nullptr || *value == '\0') {
-    throw about(
-        source.url, ErrorKind::invalid,
-        "the environment variable " + source.token_env +
-            " (source.git.token_env) is not set; set it for deployd, for instance in the EnvironmentFile of its unit");
+    throw about(source.url, ErrorKind::invalid,
+                "the environment variable " + source.token_env +
+                    " (`token_env`) is not set; set it for deployd, for instance in the EnvironmentFile of its unit");
   }
   return value;
 }
@@ -45,12 +44,12 @@ std::string token_for(const domain::GitSource& source) {
 void check_key(const domain::GitSource& source) {
   if (source.ssh_key.empty()) {
     throw about(source.url, ErrorKind::invalid,
-                "ssh needs a key; make one with ssh-keygen -t ed25519 and name its file in source.git.ssh_key");
+                "ssh needs a key; make one with ssh-keygen -t ed25519 and name its file in `ssh_key`");
   }
   try {
     if (!read_ssh_key(source.ssh_key).encrypted) return;
   } catch (const Error& error) {
-    throw about(source.url, ErrorKind::invalid, error.message() + "; see source.git.ssh_key");
+    throw about(source.url, ErrorKind::invalid, error.message() + "; see `ssh_key`");
   }
   throw about(
       source.url, ErrorKind::invalid,
@@ -62,7 +61,7 @@ std::string known_hosts_for(const domain::GitSource& source, const GitUrl& url) 
     throw about(source.url, ErrorKind::invalid,
                 "ssh needs the server's host key; " +
                     known_hosts_advice("/etc/deployctl/known_hosts", url.host, url.port) +
-                    "; then name the file in source.git.ssh_known_hosts");
+                    "; then name the file in `ssh_known_hosts`");
   }
   try {
     return read_file(source.ssh_known_hosts, kKnownHostsBytesMax);

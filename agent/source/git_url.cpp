@@ -51,12 +51,11 @@ GitUrl parse_with_scheme(std::string_view text, Transport transport, std::string
   auto url = parse_authority(rest.substr(0, slash));
   if (!url) refuse(text, "its host or port is malformed");
   if (transport == Transport::https && !url->user.empty()) {
-    refuse(
-        "https://…@" + url->host,
-        "it holds a user or a password; put a token into an environment variable and name it in source.git.token_env");
+    refuse("https://…@" + url->host,
+           "it holds a user or a password; put a token into an environment variable and name it in `token_env`");
   }
   if (url->user.find(':') != std::string::npos) {
-    refuse("ssh://…@" + url->host, "it holds a password; use a key and name its file in source.git.ssh_key");
+    refuse("ssh://…@" + url->host, "it holds a password; use a key and name its file in `ssh_key`");
   }
   url->transport = transport;
   return *url;

@@ -115,7 +115,7 @@ int RemoteSession::give_token(git_credential** out) {
     return refuse(ErrorKind::invalid,
                   url_.host +
                       " asks who we are: the repository is private or does not exist; put a token that may read it "
-                      "into an environment variable of deployd and name it in source.git.token_env");
+                      "into an environment variable of deployd and name it in `token_env`");
   }
   if (std::exchange(credentials_given_, true)) {
     return refuse(ErrorKind::invalid,

@@ -129,7 +129,7 @@ class BadSsh(BadInputCase):
 
     def test_a_key_that_does_not_exist(self):
         self.with_key(HOST / "ssh" / "nowhere", self.server.known_hosts("known_hosts"))
-        self.assert_cannot_fetch("cannot read /run/demo/ssh/nowhere: No such file or directory; see source.git.ssh_key")
+        self.assert_cannot_fetch("cannot read /run/demo/ssh/nowhere: No such file or directory; see `ssh_key`")
 
     def test_a_host_that_is_not_known(self):
         empty = self.server.folder / "empty"

@@ -112,7 +112,7 @@ TEST_CASE_METHOD(HttpsFixture, "https: a private repository") {
     CHECK(
         refusal() ==
         "localhost asks who we are: the repository is private or does not exist; put a token that may read it into an "
-        "environment variable of deployd and name it in source.git.token_env");
+        "environment variable of deployd and name it in `token_env`");
   }
   SECTION("with a wrong token") {
     source.token_env = "DEPLOY_TEST_TOKEN";
@@ -124,7 +124,7 @@ TEST_CASE_METHOD(HttpsFixture, "https: a private repository") {
     const auto server = serve(options);
     source.token_env = "DEPLOY_TEST_TOKEN";
     CHECK(refusal() ==
-          "the environment variable DEPLOY_TEST_TOKEN (source.git.token_env) is not set; set it for deployd, for "
+          "the environment variable DEPLOY_TEST_TOKEN (`token_env`) is not set; set it for deployd, for "
           "instance in "
           "the EnvironmentFile of its unit");
   }

@@ -99,7 +99,7 @@ TEST_CASE_METHOD(SshFixture, "ssh: no known_hosts file") {
         refusal() ==
         "ssh needs the server's host key; run: " + keyscan() +
             " > /etc/deployctl/known_hosts, and compare what ssh-keygen -lf /etc/deployctl/known_hosts prints with the "
-            "fingerprints that the server's operator publishes; then name the file in source.git.ssh_known_hosts");
+            "fingerprints that the server's operator publishes; then name the file in `ssh_known_hosts`");
   }
   SECTION("something else") {
     write_known_hosts("this is not\na list of keys\n");
@@ -138,21 +138,21 @@ TEST_CASE_METHOD(SshFixture, "ssh: an RSA key, which libssh2 1.10 cannot use") {
 TEST_CASE_METHOD(SshFixture, "ssh: a key file that cannot be used") {
   SECTION("not named") {
     source.ssh_key.clear();
-    CHECK(refusal() == "ssh needs a key; make one with ssh-keygen -t ed25519 and name its file in source.git.ssh_key");
+    CHECK(refusal() == "ssh needs a key; make one with ssh-keygen -t ed25519 and name its file in `ssh_key`");
   }
   SECTION("not there") {
     source.ssh_key = folder / "none";
-    CHECK(refusal() == "cannot read " + source.ssh_key + ": No such file or directory; see source.git.ssh_key");
+    CHECK(refusal() == "cannot read " + source.ssh_key + ": No such file or directory; see `ssh_key`");
   }
   SECTION("a folder") {
     source.ssh_key = folder.path();
-    CHECK(refusal() == "cannot read " + source.ssh_key + ": Is a directory; see source.git.ssh_key");
+    CHECK(refusal() == "cannot read " + source.ssh_key + ": Is a directory; see `ssh_key`");
   }
   SECTION("the public half") {
     source.ssh_key += ".pub";
     CHECK(refusal() == source.ssh_key +
                            " is not a private key; name the file that ssh-keygen made, not the one ending in .pub; see "
-                           "source.git.ssh_key");
+                           "`ssh_key`");
   }
   SECTION("with a passphrase") {
     run_program({"ssh-keygen", "-q", "-p", "-N", "secret", "-f", source.ssh_key});

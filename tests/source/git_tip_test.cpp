@@ -29,7 +29,7 @@ TEST_CASE("a branch's tip is asked for without fetching anything") {
     const Error error = error_of([&] { mirror.tip(repo.source(), name); });
     CHECK(error.kind() == ErrorKind::not_found);
     CHECK(error.message() == "cannot fetch " + repo.source().url + ": it has no branch \"" + name +
-                                 "\"; check `branch` in the service's file, and that it was pushed");
+                                 "\"; check the configured `branch`, and that it was pushed");
   }
 }
 

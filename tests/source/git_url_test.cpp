@@ -64,10 +64,10 @@ TEST_CASE("addresses that cannot be used are refused with the reason") {
       Row{"https://me:geheim@github.com/a",
           "source.git.url https://…@github.com cannot be used: it holds a user or a password; put a token into an "
           "environment "
-          "variable and name it in source.git.token_env"},
+          "variable and name it in `token_env`"},
       Row{"ssh://git:geheim@github.com/a",
           "source.git.url ssh://…@github.com cannot be used: it holds a password; use a key and name its file in "
-          "source.git.ssh_key"});
+          "`ssh_key`"});
   CAPTURE(row.text);
   const Error error = error_of([&] { parse_git_url(row.text); });
   CHECK(error.kind() == ErrorKind::invalid);
