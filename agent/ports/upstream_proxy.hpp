@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -31,6 +32,12 @@ struct SwitchReport {
   std::vector<std::string> edited;  // paths of our files that somebody changed by hand and that are left so for now
 };
 
+/// A change of the users' own files, made by whoever calls.
+struct UsersChange {
+  std::function<Task<void>()> write;     // the new files; what it throws ends the change
+  std::function<Task<void>()> put_back;  // the files as they were, whatever `write` got done
+};
+
 class UpstreamProxy {
  public:
   virtual ~UpstreamProxy() = default;
@@ -44,6 +51,12 @@ class UpstreamProxy {
   /// stays as it is while nothing else is to be changed and it names the same targets; before it is written again its
   /// text is kept beside it, and a note says where. One call at a time.
   virtual Task<SwitchReport> apply(std::vector<Route> routes) = 0;
+
+  /// Lets the change write the users' own files and makes Nginx serve with them: tests, writes a new generation,
+  /// signals and proves, with these routes as apply. Where there is no proxy it writes and no more. When it throws, the
+  /// users' files were put back and Nginx was made to load those from before where it may have loaded the new ones,
+  /// unless the kind is in_doubt; kinds as of apply and of `write`. Not while apply runs.
+  virtual Task<SwitchReport> reload_users_files(std::vector<Route> routes, UsersChange change) = 0;
 
   /// Tests the configuration as it is now, so that the next apply needs no test of its own where the users' part of it
   /// has not changed since then, and ours in nothing but addresses. Changes nothing; not while apply runs. What is

@@ -2,11 +2,37 @@
 
 #include <algorithm>
 
+#include "agent/base/error.hpp"
 #include "agent/domain/labels.hpp"
 
 namespace deploy::proxy {
 
 Task<ports::SwitchReport> ByName::apply(std::vector<ports::Route>) {
+  ports::SwitchReport report;
+  report.proxied = false;
+  co_return report;
+}
+
+Task<ports::SwitchReport> ByName::reload_users_files(std::vector<ports::Route>, ports::UsersChange change) {
+  std::exception_ptr failure;
+  try {
+    co_await change.write();
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (failure) {
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    std::exception_ptr again;
+    try {
+      co_await change.put_back();
+    } catch (...) {
+      again = std::current_exception();
+    }
+    co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
+    if (!again) throw Error(kind_of(failure), message_of(failure) + "; the earlier files are back");
+    throw Error(ErrorKind::in_doubt,
+                message_of(failure) + "; putting the earlier files back failed, too: " + message_of(again));
+  }
   ports::SwitchReport report;
   report.proxied = false;
   co_return report;

@@ -18,6 +18,7 @@ class ByName final : public ports::UpstreamProxy {
       : engine_(engine), instance_(std::move(instance)), routing_network_(std::move(routing_network)) {}
 
   Task<ports::SwitchReport> apply(std::vector<ports::Route> routes) override;
+  Task<ports::SwitchReport> reload_users_files(std::vector<ports::Route> routes, ports::UsersChange change) override;
   Task<void> rehearse() override { co_return; }
   Task<bool> wait_retired_workers(std::chrono::milliseconds limit) override;
   Task<int> workers_shutting_down() override;

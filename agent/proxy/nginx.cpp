@@ -49,15 +49,14 @@ milliseconds Nginx::since(std::chrono::steady_clock::time_point start) const {
   return std::chrono::duration_cast<milliseconds>(clock_.steady_now() - start);
 }
 
-Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
+/// Finds Nginx and connects it to the routing network. Where it is down, what it needs to start is there afterwards.
+Task<void> Nginx::meet(std::vector<ports::Route> routes, Change* change, ports::SwitchReport* report) {
   folder_.discard_unfinished();
-  ports::SwitchReport report;
-  Change change;
   std::exception_ptr down;
   try {
-    change.nginx = co_await place_.find();
-    const auto workers = co_await await_master(change.nginx);
-    change.master_title = workers.master->title;
+    change->nginx = co_await place_.find();
+    const auto workers = co_await await_master(change->nginx);
+    change->master_title = workers.master->title;
   } catch (const Error&) {
     down = std::current_exception();
   }
@@ -77,12 +76,18 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
       aliases.insert(route.service);
     }
     if (!route.settings.upstream.empty() && !route.targets.empty()) {
-      change.from_outside.emplace(route.settings.upstream, route);
+      change->from_outside.emplace(route.settings.upstream, route);
     }
   }
   const auto joined =
-      co_await place_.join(change.nginx, settings_.network, settings_.address, aliases, names_of_containers);
-  if (!joined.empty()) report.notes.push_back(joined);
+      co_await place_.join(change->nginx, settings_.network, settings_.address, aliases, names_of_containers);
+  if (!joined.empty()) report->notes.push_back(joined);
+}
+
+Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
+  ports::SwitchReport report;
+  Change change;
+  co_await meet(routes, &change, &report);
   const bool just_learnt = co_await learn(change.nginx, change.master_title);
   const auto cost = idle_connections_cost(facts_->version, facts_->dump);
   if (!cost.empty()) report.notes.push_back(cost);
@@ -131,20 +136,7 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
   } catch (...) {
     failure = std::current_exception();
   }
-  if (failure) {
-    // A cancelled change is undone like any other.
-    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-    Restored restored;
-    try {
-      restored = co_await restore(&change);
-    } catch (...) {
-      restored.in_doubt = true;
-      restored.outcome =
-          "putting the previous upstream files back failed, too: " + message_of(std::current_exception());
-    }
-    co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
-    throw_failure(change, failure, restored);
-  }
+  if (failure) co_await undo(&change, failure);
   facts_->proved = change.generation;
   folder_.forget();
   report.changed = true;
@@ -168,6 +160,13 @@ Task<Workers> Nginx::await_master(RunningNginx nginx) {
 /// Nginx's version and configuration, once per start. Returns whether they were read now.
 Task<bool> Nginx::learn(RunningNginx nginx, std::string master_title) {
   if (facts_ && facts_->id == nginx.id && facts_->pid == nginx.pid) co_return false;
+  const auto refusal = co_await read_anew(nginx, master_title);
+  if (!refusal.empty()) throw Error(ErrorKind::invalid, broken_before(refusal));
+  co_return true;
+}
+
+/// Returns what nginx -t says where it refuses the configuration, and nothing is learnt then; else empty.
+Task<std::string> Nginx::read_anew(RunningNginx nginx, std::string master_title) {
   auto test = co_await place_.test(nginx.id, master_title);
   const auto remembered = folder_.remembered();
   if (!test.passed && remembered) {
@@ -175,14 +174,16 @@ Task<bool> Nginx::learn(RunningNginx nginx, std::string master_title) {
     folder_.replace(*remembered);
     test = co_await place_.test(nginx.id, master_title);
   }
+  std::string refusal;
   if (!test.passed) {
-    throw Error(ErrorKind::invalid, broken_before(trim(test.output)));
+    refusal = trim(test.output);
+    co_return refusal;
   }
   Facts facts{nginx.id, nginx.pid, {}, read(test.output), ""};
   facts.version = co_await place_.version(nginx.id);
   idle_connections_live_ = std::max(idle_connections_live_, facts.dump.keepalive_min_timeout.value_or(milliseconds{0}));
   facts_ = std::move(facts);
-  co_return true;
+  co_return refusal;
 }
 
 ConfigDump Nginx::read(std::string_view dump) const {

@@ -51,6 +51,7 @@ class Nginx final : public ports::UpstreamProxy {
   Nginx(NginxPlace& place, ports::Clock& clock, NginxSettings settings, AskMarker ask_marker);
 
   Task<ports::SwitchReport> apply(std::vector<ports::Route> routes) override;
+  Task<ports::SwitchReport> reload_users_files(std::vector<ports::Route> routes, ports::UsersChange users) override;
   Task<void> rehearse() override;
   Task<bool> wait_retired_workers(std::chrono::milliseconds limit) override;
   Task<int> workers_shutting_down() override;
@@ -85,7 +86,8 @@ class Nginx final : public ports::UpstreamProxy {
     bool interrupted = false;                          // an earlier change was; Nginx may have loaded it
     bool rehearsed = false;                            // nothing has changed since the rehearsal that a test could find
     bool signalled = false;
-    std::string refusal;  // what nginx -t said
+    std::string refusal;                        // what nginx -t said
+    const ports::UsersChange* users = nullptr;  // the users' own files change, too
   };
   struct Restored {
     bool in_doubt = false;  // Nginx may route by other files than those from before
@@ -97,7 +99,10 @@ class Nginx final : public ports::UpstreamProxy {
     std::string seen;  // where it was not given: what was seen instead
   };
 
+  Task<void> meet(std::vector<ports::Route> routes, Change* change, ports::SwitchReport* report);
   Task<bool> learn(RunningNginx nginx, std::string master_title);
+  Task<std::string> read_anew(RunningNginx nginx, std::string master_title);
+  Task<void> load_users_files(std::vector<ports::Route> routes, Change* change, ports::SwitchReport* report);
   ConfigDump read(std::string_view dump) const;
   UpstreamFilesInput input(const std::vector<ports::Route>& routes,
                            const std::map<std::string, std::string>& upstreams) const;
@@ -108,6 +113,7 @@ class Nginx final : public ports::UpstreamProxy {
   Task<bool> confirmed(std::string generation, int answers_wanted);
   Task<void> make(Change* change, ports::SwitchReport* report);
   Task<Restored> restore(Change* change);
+  Task<void> undo(Change* change, std::exception_ptr failure);
   [[noreturn]] void throw_failure(const Change& change, const std::exception_ptr& cause,
                                   const Restored& restored) const;
   std::string broken_before(std::string_view refusal) const;

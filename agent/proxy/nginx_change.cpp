@@ -131,12 +131,66 @@ Task<Nginx::Proof> Nginx::prove(RunningNginx nginx, std::set<std::int64_t> earli
   co_return proof;
 }
 
+/// The users' own files have just been written: reads what is in them now, and loads it. Our files are rendered for it.
+Task<void> Nginx::load_users_files(std::vector<ports::Route> routes, Change* change, ports::SwitchReport* report) {
+  facts_.reset();
+  change->refusal = co_await read_anew(change->nginx, change->master_title);
+  if (!change->refusal.empty()) throw Error(ErrorKind::invalid, "");  // its words: throw_failure()
+  const auto remembered = folder_.remembered();
+  auto wanted = input(routes, upstreams_in(change->before));
+  change->generation = next_generation(change->before, remembered);
+  wanted.generation = change->generation;
+  change->wanted = render_upstream_files(wanted);
+  if (remembered) change->before = *remembered;
+  co_await make(change, report);
+}
+
+Task<ports::SwitchReport> Nginx::reload_users_files(std::vector<ports::Route> routes, ports::UsersChange users) {
+  ports::SwitchReport report;
+  Change change;
+  co_await meet(routes, &change, &report);
+  change.before = folder_.own_files();
+  change.interrupted = folder_.remembered().has_value();
+  change.users = &users;
+  rehearsal_.reset();
+  std::exception_ptr failure;
+  try {
+    co_await users.write();
+    co_await load_users_files(routes, &change, &report);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (failure) co_await undo(&change, failure);
+  facts_->proved = change.generation;
+  folder_.forget();
+  report.changed = true;
+  co_return report;
+}
+
+/// A cancelled change is undone like any other. Throws what the whole came to.
+Task<void> Nginx::undo(Change* change, std::exception_ptr failure) {
+  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+  Restored restored;
+  try {
+    restored = co_await restore(change);
+  } catch (...) {
+    restored.in_doubt = true;
+    restored.outcome = std::string("putting the ") + (change->users == nullptr ? "previous upstream" : "earlier") +
+                       " files back failed, too: " + message_of(std::current_exception());
+  }
+  // What was learnt was of the files that are gone again.
+  if (change->users != nullptr) facts_.reset();
+  co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
+  throw_failure(*change, failure, restored);
+}
+
 /// Puts the previous files back, and makes Nginx load them where it may have loaded others.
 Task<Nginx::Restored> Nginx::restore(Change* change) {
   Restored restored;
+  if (change->users != nullptr) co_await change->users->put_back();
   folder_.replace(change->before);
   const auto test = co_await place_.test(change->nginx.id, change->master_title);
-  restored.outcome = "the previous upstream files are back";
+  restored.outcome = change->users == nullptr ? "the previous upstream files are back" : "the earlier files are back";
   if (!test.passed) {
     restored.in_doubt = change->signalled || change->interrupted;
     restored.refusal = trim(test.output);
@@ -159,6 +213,10 @@ void Nginx::throw_failure(const Change& change, const std::exception_ptr& cause,
   }
   if (change.refusal.empty()) {
     throw Error(kind_of(cause), fmt::format("{}; {}", message_of(cause), restored.outcome));
+  }
+  if (change.users != nullptr) {
+    throw Error(ErrorKind::invalid, fmt::format("nginx -t {} refuses the new files: {}; {}", place_.text(),
+                                                change.refusal, restored.outcome));
   }
   if (!restored.refusal.empty()) {
     throw Error(ErrorKind::invalid, broken_before(restored.refusal));

@@ -73,6 +73,12 @@ Task<ports::SwitchReport> Traffic::change(Routed wanted) {
   co_return report;
 }
 
+Task<ports::SwitchReport> Traffic::reload_users_files(ports::UsersChange change) {
+  const auto turn = co_await one_change_.lock();
+  auto all = routes({});
+  co_return co_await proxy_.reload_users_files(std::move(all), std::move(change));
+}
+
 Task<void> Traffic::rehearse() {
   const auto turn = co_await one_change_.lock();
   co_await proxy_.rehearse();

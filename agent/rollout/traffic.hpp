@@ -37,6 +37,9 @@ class Traffic {
   /// them down as routed by then.
   Task<bool> route_if(std::function<bool()> begin, std::string service, std::vector<domain::TargetId> targets);
 
+  /// As UpstreamProxy::reload_users_files, with the routes as they are; no other change is made meanwhile.
+  Task<ports::SwitchReport> reload_users_files(ports::UsersChange change);
+
   /// Lets the next change do without a test of its own, as UpstreamProxy::rehearse.
   Task<void> rehearse();
 

@@ -36,7 +36,8 @@ class FakeProxy final : public ports::UpstreamProxy {
   std::deque<bool> retired;
   /// Answers of the next calls of workers_shutting_down; 0 where there is none.
   std::deque<int> shutting_down;
-  /// Hears "proxy.apply.before", "proxy.apply.after" and "proxy.wait"; may throw.
+  /// Hears "proxy.apply.before", "proxy.apply.after", "proxy.reload.before", "proxy.reload.written",
+  /// "proxy.reload.after" and "proxy.wait"; may throw.
   std::function<void(std::string_view point)> on_point;
   std::vector<std::string> notes;
   bool proxied = true;  // false: as where there is no proxy
@@ -66,6 +67,39 @@ class FakeProxy final : public ports::UpstreamProxy {
     if (report.changed) {
       if (auto error = take(fail_after)) throw *error;
     }
+    co_return report;
+  }
+
+  int reload_calls = 0;
+  /// Errors of the next calls of reload_users_files: before it lets anything be written, and after that, once the
+  /// files were put back.
+  std::deque<Error> fail_before_writing;
+  std::deque<Error> fail_loading;
+  std::function<std::optional<Error>()> refuses;  // what was written
+
+  Task<ports::SwitchReport> reload_users_files(std::vector<ports::Route> routes, ports::UsersChange change) override {
+    ++reload_calls;
+    reach("proxy.reload.before");
+    if (clock != nullptr) co_await clock->sleep_for(takes);
+    if (auto error = take(fail_before_writing)) throw *error;
+    std::optional<Error> failure = take(fail_loading);
+    try {
+      co_await change.write();
+    } catch (const Error& error) {
+      failure = error;
+    }
+    reach("proxy.reload.written");
+    if (!failure && refuses) failure = refuses();
+    if (failure) {
+      co_await change.put_back();
+      throw *failure;
+    }
+    live = std::move(routes);
+    ports::SwitchReport report;
+    report.proxied = proxied;
+    report.changed = proxied;
+    report.notes = notes;
+    reach("proxy.reload.after");
     co_return report;
   }
 

@@ -181,6 +181,9 @@ class SimProxy final : public ports::UpstreamProxy {
   SimProxy(Stage& stage, Boundary& boundary, Watch& watch)
       : proxy_(stage.world.proxy), stage_(stage), boundary_(boundary), watch_(watch) {}
   Task<ports::SwitchReport> apply(std::vector<ports::Route> routes) override;
+  Task<ports::SwitchReport> reload_users_files(std::vector<ports::Route> routes, ports::UsersChange change) override {
+    return proxy_.reload_users_files(std::move(routes), std::move(change));
+  }
   Task<void> rehearse() override { return proxy_.rehearse(); }
   Task<bool> wait_retired_workers(std::chrono::milliseconds limit) override;
   Task<int> workers_shutting_down() override;
