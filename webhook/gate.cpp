@@ -25,7 +25,7 @@ struct Deployed {
 using Candidates = std::vector<Deployed>;
 using Describe = std::function<std::string(const Deployed&)>;
 
-Decision because(std::string reason) { return {{}, std::move(reason)}; }
+Decision because(std::string reason) { return {{}, "", std::move(reason)}; }
 
 std::string in_quotes(std::string_view text) { return "\"" + std::string(text) + "\""; }
 
@@ -111,21 +111,31 @@ Decision deploy(const Candidates& candidates, const std::string& commit) {
 
 struct Decide {
   const std::vector<Service>& services;
+  const domain::ConfigRepo* config_repo;
 
   Decision operator()(const PushEvent& push) const {
     constexpr std::string_view branches = "refs/heads/";
-    if (of_repository(services, push.repository.full_name).empty()) {
-      return because("no service is deployed from repository " + in_quotes(push.repository.full_name));
-    }
+    const auto& repository = push.repository.full_name;
+    const bool configures = config_repo != nullptr && equal_without_case(config_repo->repo, repository);
+    const bool deploys = !of_repository(services, repository).empty();
+    if (!deploys && !configures) return because("no service is deployed from repository " + in_quotes(repository));
     if (!push.ref.starts_with(branches)) {
       return because(in_quotes(push.ref) + " is not a branch, and only branches are deployed");
     }
     const auto branch = push.ref.substr(branches.size());
     if (push.deleted || is_null_commit(push.after)) return because("the branch " + in_quotes(branch) + " was deleted");
-    const auto [found, reason] = matching(services, push.repository.full_name, branch, domain::Trigger::push);
-    if (found.empty()) return because(reason);
+    const bool pulls = configures && branch == config_repo->branch;
+    const auto [found, reason] =
+        deploys ? matching(services, repository, branch, domain::Trigger::push) : std::pair<Candidates, std::string>();
+    if (found.empty() && !pulls) {
+      if (!configures) return because(reason);
+      return because((deploys ? reason + "; " : "branch " + in_quotes(branch) + " is not pulled; ") +
+                     "this host's configuration is pulled from " + in_quotes(config_repo->branch));
+    }
     if (domain::asks_to_skip(push.message)) return because(skipped());
-    return deploy(found, push.after);
+    auto decision = deploy(found, push.after);
+    if (pulls) decision.config_commit = push.after;
+    return decision;
   }
 
   Decision operator()(const WorkflowRunEvent& run) const {
@@ -165,8 +175,8 @@ struct Decide {
 
 }  // namespace
 
-Decision decide(const GithubEvent& event, const std::vector<Service>& services) {
-  return std::visit(Decide{services}, event);
+Decision decide(const GithubEvent& event, const std::vector<Service>& services, const domain::ConfigRepo* config_repo) {
+  return std::visit(Decide{services, config_repo}, event);
 }
 
 }  // namespace deploy::webhook

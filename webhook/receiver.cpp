@@ -39,7 +39,9 @@ struct Reading {
 http::Response accepted(const domain::Delivery& delivery) {
   Json services = Json::array();
   for (const auto& change : delivery.changes) services.push_back(change.service);
-  return answer(202, {{"delivery", delivery.id.value}, {"services", std::move(services)}});
+  Json body{{"delivery", delivery.id.value}, {"services", std::move(services)}};
+  if (!delivery.config_commit.empty()) body["config_change"] = true;
+  return answer(202, body);
 }
 
 http::Response ignored(const domain::Delivery& delivery) {
@@ -54,7 +56,8 @@ http::Response unreadable(const domain::Delivery& delivery) {
   return http::error_response(400, "invalid", delivery.outcome);
 }
 
-Reading read(const http::Request& request, const std::vector<domain::Service>& services) {
+Reading read(const http::Request& request, const std::vector<domain::Service>& services,
+             const domain::ConfigRepo* config_repo) {
   Reading reading;
   domain::Delivery& delivery = reading.delivery;
   delivery.guid = plain_token(request.header("X-GitHub-Delivery"));
@@ -68,10 +71,12 @@ Reading read(const http::Request& request, const std::vector<domain::Service>& s
   try {
     const auto event = parse_github_event(delivery.event, request.header("Content-Type"), request.body);
     delivery.repo = repository_of(event);
-    auto decision = decide(event, services);
+    auto decision = decide(event, services, config_repo);
+    const bool wanted = decision.reason.empty();
     delivery.changes = std::move(decision.changes);
-    delivery.outcome = delivery.changes.empty() ? std::move(decision.reason) : "accepted";
-    reading.respond = !delivery.changes.empty() ? accepted : std::holds_alternative<PingEvent>(event) ? pong : ignored;
+    delivery.config_commit = std::move(decision.config_commit);
+    delivery.outcome = wanted ? "accepted" : std::move(decision.reason);
+    reading.respond = wanted ? accepted : std::holds_alternative<PingEvent>(event) ? pong : ignored;
   } catch (const Error& error) {
     delivery.outcome = error.message();
   }
@@ -80,8 +85,9 @@ Reading read(const http::Request& request, const std::vector<domain::Service>& s
 
 }  // namespace
 
-Receiver::Receiver(std::vector<std::string> secrets, Services services, Sink& sink)
-    : secrets_(std::move(secrets)), services_(std::move(services)), sink_(sink) {
+Receiver::Receiver(std::vector<std::string> secrets, Services services, Sink& sink,
+                   std::optional<domain::ConfigRepo> config_repo)
+    : secrets_(std::move(secrets)), services_(std::move(services)), sink_(sink), config_repo_(std::move(config_repo)) {
   const bool empty = std::any_of(secrets_.begin(), secrets_.end(), [](const auto& secret) { return secret.empty(); });
   if (secrets_.empty() || empty) {
     throw Error(
@@ -112,7 +118,7 @@ Task<http::Response> Receiver::receive(http::Request request) {
                                    "the header X-Hub-Signature-256 is missing or does not match the body; check the "
                                    "webhook's secret");
   }
-  Reading reading = read(request, *services_());
+  Reading reading = read(request, *services_(), config_repo_ ? &*config_repo_ : nullptr);
   // Free 25 MB before waiting for the disk.
   request.body = std::string();
   const auto& delivery = reading.delivery;

@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "agent/base/async.hpp"
+#include "agent/domain/config_change.hpp"
 #include "agent/domain/delivery.hpp"
 #include "agent/domain/service.hpp"
 #include "agent/http/message.hpp"
@@ -35,11 +37,13 @@ class Receiver {
 
   /// Throws Error(invalid) where there is no secret or an empty one. `services` is asked for each delivery, so that a
   /// reload takes effect at once.
-  Receiver(std::vector<std::string> secrets, Services services, Sink& sink);
+  Receiver(std::vector<std::string> secrets, Services services, Sink& sink,
+           std::optional<domain::ConfigRepo> config_repo = std::nullopt);
 
-  /// Answers 202 where something is deployed, 200 where nothing is (with the reason) or the delivery was received
-  /// before, 400 for a signed body that cannot be read (recorded too), 401 for a missing or wrong signature, 405, and
-  /// 503 where the delivery could not be stored: GitHub then shows it as failed and it can be sent again.
+  /// Answers 202 where something is deployed or the configuration is pulled, 200 where nothing is (with the reason) or
+  /// the delivery was received before, 400 for a signed body that cannot be read (recorded too), 401 for a missing or
+  /// wrong signature, 405, and 503 where the delivery could not be stored: GitHub then shows it as failed and it can be
+  /// sent again.
   Task<http::Response> receive(http::Request request);
 
  private:
@@ -48,6 +52,7 @@ class Receiver {
   std::vector<std::string> secrets_;
   Services services_;
   Sink& sink_;
+  std::optional<domain::ConfigRepo> config_repo_;
   std::uint64_t refused_ = 0;
   std::uint64_t refused_told_next_ = 1;
 };

@@ -38,6 +38,17 @@ StepView step_view(const domain::Step& step) {
   return shown;
 }
 
+ConfigChangeView config_change_view(const domain::ConfigChange& change) {
+  ConfigChangeView shown;
+  shown.id = change.id;
+  shown.commit = change.to.empty() ? change.commit : change.to;
+  shown.cause = change.cause;
+  shown.phase = domain::to_string(change.phase);
+  shown.reason = change.reason;
+  shown.finished = time_text(change.finished);
+  return shown;
+}
+
 }  // namespace
 
 bool is_configured(const std::vector<domain::Service>& services, const std::string& name) {
@@ -73,9 +84,19 @@ StatusView Queries::status(std::vector<std::string> notes, std::vector<std::stri
   if (const auto last = journal_.last_delivery()) {
     shown.last_delivery = DeliveryView{domain::iso_time(last->received), last->event, last->repo, last->outcome};
   }
+  shown.config_repo = config_repo();
   const auto unfinished = journal_.rollouts.unfinished();
   const auto present = journal_.targets.present();
   for (const auto& configured : services_) shown.services.push_back(service(configured.name, unfinished, present));
+  return shown;
+}
+
+std::optional<ConfigRepoView> Queries::config_repo() {
+  if (!config_repo_) return std::nullopt;
+  ConfigRepoView shown{config_repo_->repo, config_repo_->branch, config_repo_->folder, {}, {}};
+  const auto unfinished = journal_.configs.unfinished();
+  if (!unfinished.empty()) shown.now = config_change_view(unfinished.back());
+  if (const auto last = journal_.configs.last_ended()) shown.last = config_change_view(*last);
   return shown;
 }
 

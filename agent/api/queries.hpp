@@ -1,11 +1,14 @@
 // What the stores hold, as the API's views. Reads the database only, so that it answers while the engine does not.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/api/views.hpp"
 #include "agent/base/error.hpp"
+#include "agent/domain/config_change.hpp"
 #include "agent/domain/service.hpp"
 #include "agent/rollout/journal.hpp"
 #include "agent/rollout/preview.hpp"
@@ -21,8 +24,9 @@ void check_configured(const std::vector<domain::Service>& services, const std::s
 
 class Queries {
  public:
-  Queries(rollout::Journal& journal, const std::vector<domain::Service>& services)
-      : journal_(journal), services_(services) {}
+  Queries(rollout::Journal& journal, const std::vector<domain::Service>& services,
+          std::optional<domain::ConfigRepo> config_repo = std::nullopt)
+      : journal_(journal), services_(services), config_repo_(std::move(config_repo)) {}
 
   void check_service(const std::string& name) const { check_configured(services_, name); }
   StatusView status(std::vector<std::string> notes, std::vector<std::string> drift);
@@ -38,12 +42,14 @@ class Queries {
  private:
   ServiceView service(const std::string& name, const std::vector<domain::Rollout>& unfinished,
                       const std::vector<domain::Target>& present);
+  std::optional<ConfigRepoView> config_repo();
   RolloutView view(const domain::Rollout& rollout);
   std::optional<PauseView> pause_of(const std::string& service);
   std::string revision_name(const std::optional<domain::RevisionId>& id);
 
   rollout::Journal& journal_;
   const std::vector<domain::Service>& services_;
+  std::optional<domain::ConfigRepo> config_repo_;
 };
 
 EventView event_view(const domain::Event& event);

@@ -103,11 +103,29 @@ void fields(auto visit, Of<DeliveryView> auto& form) {
   visit("outcome", form.outcome);
 }
 
+void fields(auto visit, Of<ConfigChangeView> auto& form) {
+  visit("id", form.id);
+  visit("commit", form.commit);
+  visit("cause", form.cause);
+  visit("phase", form.phase);
+  visit("reason", form.reason);
+  visit("finished", form.finished);
+}
+
+void fields(auto visit, Of<ConfigRepoView> auto& form) {
+  visit("repo", form.repo);
+  visit("branch", form.branch);
+  visit("folder", form.folder);
+  visit("now", form.now);
+  visit("last", form.last);
+}
+
 void fields(auto visit, Of<StatusView> auto& form) {
   visit("services", form.services);
   visit("notes", form.notes);
   visit("drift", form.drift);
   visit("last_delivery", form.last_delivery);
+  visit("config_repo", form.config_repo);
 }
 
 void fields(auto visit, Of<PlannedView> auto& form) {
@@ -241,6 +259,8 @@ void to_json(nlohmann::json& json, const TargetView& view) { write(json, view); 
 void to_json(nlohmann::json& json, const ActiveView& view) { write(json, view); }
 void to_json(nlohmann::json& json, const LastView& view) { write(json, view); }
 void to_json(nlohmann::json& json, const ServiceView& view) { write(json, view); }
+void to_json(nlohmann::json& json, const ConfigChangeView& view) { write(json, view); }
+void to_json(nlohmann::json& json, const ConfigRepoView& view) { write(json, view); }
 void to_json(nlohmann::json& json, const StatusView& view) { write(json, view); }
 void to_json(nlohmann::json& json, const LiveServiceView& view) { write(json, view); }
 void to_json(nlohmann::json& json, const LiveServicesView& view) { write(json, view); }
@@ -269,6 +289,8 @@ void from_json(const nlohmann::json& json, TargetView& view) { read(json, view);
 void from_json(const nlohmann::json& json, ActiveView& view) { read(json, view); }
 void from_json(const nlohmann::json& json, LastView& view) { read(json, view); }
 void from_json(const nlohmann::json& json, ServiceView& view) { read(json, view); }
+void from_json(const nlohmann::json& json, ConfigChangeView& view) { read(json, view); }
+void from_json(const nlohmann::json& json, ConfigRepoView& view) { read(json, view); }
 void from_json(const nlohmann::json& json, StatusView& view) { read(json, view); }
 void from_json(const nlohmann::json& json, LiveServiceView& view) { read(json, view); }
 void from_json(const nlohmann::json& json, LiveServicesView& view) { read(json, view); }

@@ -90,11 +90,33 @@ struct DeliveryView {
   bool operator==(const DeliveryView&) const = default;
 };
 
+/// A config change.
+struct ConfigChangeView {
+  std::int64_t id = 0;
+  std::string commit;  // that the work tree was, or is to be, brought to
+  std::string cause;
+  std::string phase;  // queued | running | keeping | applied | refused | rolled_back | superseded | needs_operator
+  std::string reason;
+  Time finished;
+  bool operator==(const ConfigChangeView&) const = default;
+};
+
+/// The repository of this host's own configuration.
+struct ConfigRepoView {
+  std::string repo;
+  std::string branch;
+  std::string folder;
+  std::optional<ConfigChangeView> now;   // that waits or is under way
+  std::optional<ConfigChangeView> last;  // that has ended
+  bool operator==(const ConfigRepoView&) const = default;
+};
+
 struct StatusView {
   std::vector<ServiceView> services;
   std::vector<std::string> notes;                  // what a person should know
   std::vector<std::string> drift;                  // what somebody changed by hand in containers and upstream files
   std::optional<DeliveryView> last_delivery = {};  // empty: none ever came
+  std::optional<ConfigRepoView> config_repo = {};  // empty: there is none
   bool operator==(const StatusView&) const = default;
 };
 
@@ -241,6 +263,8 @@ void to_json(nlohmann::json& json, const TargetView& view);
 void to_json(nlohmann::json& json, const ActiveView& view);
 void to_json(nlohmann::json& json, const LastView& view);
 void to_json(nlohmann::json& json, const ServiceView& view);
+void to_json(nlohmann::json& json, const ConfigChangeView& view);
+void to_json(nlohmann::json& json, const ConfigRepoView& view);
 void to_json(nlohmann::json& json, const StatusView& view);
 void to_json(nlohmann::json& json, const LiveServiceView& view);
 void to_json(nlohmann::json& json, const LiveServicesView& view);
@@ -266,6 +290,8 @@ void from_json(const nlohmann::json& json, TargetView& view);
 void from_json(const nlohmann::json& json, ActiveView& view);
 void from_json(const nlohmann::json& json, LastView& view);
 void from_json(const nlohmann::json& json, ServiceView& view);
+void from_json(const nlohmann::json& json, ConfigChangeView& view);
+void from_json(const nlohmann::json& json, ConfigRepoView& view);
 void from_json(const nlohmann::json& json, StatusView& view);
 void from_json(const nlohmann::json& json, LiveServiceView& view);
 void from_json(const nlohmann::json& json, LiveServicesView& view);

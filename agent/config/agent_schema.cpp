@@ -9,7 +9,9 @@
 #include <utility>
 
 #include "agent/config/checks.hpp"
+#include "agent/config/repository_schema.hpp"
 #include "agent/config/schema.hpp"
+#include "agent/config/source_schema.hpp"
 
 namespace deploy::config {
 
@@ -175,6 +177,23 @@ GithubSettings read_github(const Value& value) {
   return github;
 }
 
+domain::ConfigRepo read_config_repo(const Value& value) {
+  Fields fields(value);
+  domain::ConfigRepo config;
+  if (auto repo = fields.require("repo", "owner/name as GitHub names the repository, e.g. you/infra")) {
+    auto text = repo->filled_text();
+    if (text && check_repository(*repo, *text)) config.repo = std::move(*text);
+  }
+  read_branch(fields, config.branch);
+  std::filesystem::path folder;
+  if (fields.require("folder", "the work tree of it on this host, e.g. /srv/app")) read_path(fields, "folder", folder);
+  config.folder = folder.string();
+  config.git = read_remote(fields);
+  if (auto apply = fields.find("apply")) config.rolls_out = apply->one_of({"ask", "rollout"}) == 1U;
+  fields.finish();
+  return config;
+}
+
 NginxSettings read_nginx(const Value& value) {
   Fields fields(value);
   NginxSettings nginx;
@@ -296,6 +315,7 @@ std::optional<AgentConfig> parse_agent(const std::string& file, const std::strin
   if (auto webhook = fields.find("webhook")) agent.webhook = read_webhook(*webhook);
   if (auto poll = fields.find("poll")) read_poll(*poll, agent.poll);
   if (auto github = fields.find("github")) agent.github = read_github(*github);
+  if (auto config_repo = fields.find("config_repo")) agent.config_repo = read_config_repo(*config_repo);
   if (auto proxy = fields.find("proxy")) {
     Fields proxy_fields(*proxy);
     if (auto nginx = proxy_fields.require("nginx",

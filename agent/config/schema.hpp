@@ -14,6 +14,7 @@
 #include "agent/config/diagnostics.hpp"
 #include "agent/config/variables.hpp"
 #include "agent/config/yaml_reader.hpp"
+#include "agent/domain/config_change.hpp"
 #include "agent/domain/registry_user.hpp"
 #include "agent/domain/service.hpp"
 
@@ -102,6 +103,7 @@ struct AgentConfig {
   std::optional<WebhookSettings> webhook;
   std::chrono::milliseconds poll{300000};  // between two looks for what no webhook told of; 0: never
   std::optional<GithubSettings> github;
+  std::optional<domain::ConfigRepo> config_repo;
   std::optional<NginxSettings> nginx;  // nullopt: there is no proxy, and services are found by name
   ReleaseSettings release;
   Limits limits;

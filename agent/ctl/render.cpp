@@ -67,6 +67,22 @@ std::string paused_text(const std::string& service, const api::PauseView& pause,
                      pause.service.empty() ? "--all" : printable(pause.service));
 }
 
+/// What the host's own configuration is at; a failure stays until a later change was applied.
+std::string config_text(const api::ConfigRepoView& config, const Look& look) {
+  auto text =
+      fmt::format("config: {} of {} in {}", printable(config.branch), printable(config.repo), printable(config.folder));
+  if (config.now) {
+    text += fmt::format("; change {} ({}) is {}", config.now->id, printable(config.now->commit.substr(0, 7)),
+                        words_of(config.now->phase));
+  }
+  if (!config.last) return text + (config.now ? "" : "; no change yet") + "\n";
+  const auto& last = *config.last;
+  const auto colour = last.phase == "applied" ? Colour::green : Colour::red;
+  return text + fmt::format("; change {} ({}) {} {}: {}\n", last.id, printable(last.commit.substr(0, 7)),
+                            coloured(words_of(last.phase), colour, look.colours),
+                            local_time(last.finished, look.environment), printable(last.reason));
+}
+
 std::string render_status(const api::StatusView& view, const Look& look) {
   Table table({"SERVICE", "LIVE", "SINCE", "TARGETS", "NOW", "LAST"});
   for (const auto& service : view.services) {
@@ -83,7 +99,8 @@ std::string render_status(const api::StatusView& view, const Look& look) {
   for (const auto& service : view.services) {
     if (service.paused) result += paused_text(service.service, *service.paused, look) + "\n";
   }
-  if (!view.notes.empty() || !view.drift.empty()) result += "\n";
+  if (view.config_repo || !view.notes.empty() || !view.drift.empty()) result += "\n";
+  if (view.config_repo) result += config_text(*view.config_repo, look);
   for (const auto& note : view.notes) result += "note: " + printable(note) + "\n";
   for (const auto& change : view.drift)
     result += "drift: " + coloured(printable(change), Colour::yellow, look.colours) + "\n";

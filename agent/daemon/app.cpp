@@ -13,6 +13,7 @@
 #include "agent/daemon/compose_services.hpp"
 #include "agent/daemon/folders.hpp"
 #include "agent/daemon/identity.hpp"
+#include "agent/daemon/listening.hpp"
 #include "agent/daemon/site_setup.hpp"
 #include "agent/daemon/storing_sink.hpp"
 #include "agent/daemon/system_clock.hpp"
@@ -27,6 +28,7 @@
 #include "agent/rollout/reconciler.hpp"
 #include "agent/rollout/take_up.hpp"
 #include "agent/source/git_mirror.hpp"
+#include "agent/source/git_work_tree.hpp"
 #include "agent/source/github_api.hpp"
 #include "agent/source/host_process_runner.hpp"
 #include "agent/store/delivery_inbox.hpp"
@@ -39,31 +41,14 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr std::size_t webhook_body_bytes_max = 25 * 1024 * 1024;  // GitHub sends no more
-constexpr std::size_t webhook_connections_max = 32;               // each may hold a whole body, on a box of 2 GB
 constexpr int blocking_threads = 2;
 constexpr seconds retry_first{1};
 constexpr seconds retry_most{10};
 constexpr seconds webhook_shutdown_grace{5};
 constexpr milliseconds api_shutdown_grace{500};  // followers would stay for ever
 
-http::Limits webhook_limits() {
-  http::Limits limits;
-  limits.body_bytes_max = webhook_body_bytes_max;
-  limits.connections_max = webhook_connections_max;
-  return limits;
-}
-
 rollout::Settle settle_of(const config::ReleaseSettings& release) {
   return {release.settle, release.settle_max, release.atomic};
-}
-
-void listen_for_commands(http::Server& server, const config::SocketSettings& settings) {
-  http::UnixSocketSpec socket;
-  socket.path = settings.path.string();
-  socket.group = settings.group;
-  make_folder(settings.path.parent_path(), "socket.path");
-  server.listen_unix(socket);
 }
 
 std::unique_ptr<ports::GitHub> github_of(const std::optional<config::GithubSettings>& settings) {
@@ -71,26 +56,12 @@ std::unique_ptr<ports::GitHub> github_of(const std::optional<config::GithubSetti
   return std::make_unique<source::GithubApi>(settings->api, config::load_token(settings->token));
 }
 
-/// Nginx's workers, which pass webhooks on, run as another user; what they pass is signed.
-constexpr mode_t webhook_socket_mode = 0666;
-
-void listen_for_webhooks(http::Server& server, const config::WebhookSettings& webhook) {
-  if (webhook.unix_socket.empty()) {
-    const bool ipv6 = webhook.address.find(':') != std::string::npos;
-    const auto host = ipv6 ? "[" + webhook.address + "]" : webhook.address;
-    const auto port = server.listen_tcp(host + ":" + std::to_string(webhook.port));
-    spdlog::info("listening for webhooks on {}:{}{}", host, port, webhook.path);
-  } else {
-    http::UnixSocketSpec socket;
-    socket.path = webhook.unix_socket.string();
-    socket.mode = webhook_socket_mode;
-    server.listen_unix(socket);
-    spdlog::info("listening for webhooks on unix:{}, {}", socket.path, webhook.path);
-  }
-}
-
 /// For those who read deployd's log and do not wait for deployctl's answers.
 void log_end(const domain::Event& event) {
+  if (event.kind == "config.ended") {
+    const auto level = event.text.starts_with("applied") ? spdlog::level::info : spdlog::level::warn;
+    spdlog::log(level, "config change {}", event.text);
+  }
   if (event.kind != "rollout.ended") return;
   const bool well = event.text.starts_with("succeeded") || event.text.starts_with("unchanged");
   spdlog::log(well ? spdlog::level::info : spdlog::level::warn, "rollout {} of {} {}; see: deployctl show {}",
@@ -126,14 +97,17 @@ struct App::Parts {
         engine(configuration.agent.engine, pool, "/proc", &logins),
         compose(processes, configuration),
         mirror({state / "git", program, source::GitMirrorOptions{}.fetch_deadline}, processes, pool),
+        work_tree(work_tree_of(configuration.agent.config_repo)),
         github(github_of(configuration.agent.github)),
         prober(engine, clock),
         sink(inbox, clock, [this] { wake(); }),
-        queries(journal, *services),
+        queries(journal, *services, configuration.agent.config_repo),
         commands(journal, releases, *services, [this] { wake(); }) {}
 
   void wake() {
-    if (work) work->dispatcher.wake();
+    if (!work) return;
+    work->dispatcher.wake();
+    if (work->configs) work->configs->wake();
   }
 
   /// What needs the routing network, and so the engine.
@@ -157,19 +131,21 @@ struct App::Parts {
                      [](const std::string& complaint) { spdlog::error("{}", complaint); }),
           adoption(parts.engine, parts.prober, parts.journal, traffic, *parts.services, addresses.site.instance,
                    addresses.site.routing_network),
-          take_up(parts.engine, parts.journal, *parts.services, parts.complete(), parts.take_up_list,
-                  addresses.site.routing_network,
-                  [&parts, routing = addresses.routing](const std::set<std::string>& taken) {
-                    return parts.next_address(routing, taken);
-                  },
-                  [](const std::string& message) { spdlog::info("{}", message); }),
+          take_up(
+              parts.engine, parts.journal, *parts.services, parts.complete(), parts.take_up_list,
+              addresses.site.routing_network,
+              [&parts, routing = addresses.routing](const std::set<std::string>& taken) {
+                return parts.next_address(routing, taken);
+              },
+              [](const std::string& message) { spdlog::info("{}", message); }),
           sweep(parts.engine, traffic, parts.clock, parts.journal, addresses.site.instance),
           reconciler(parts.executor, parts.engine, parts.prober, parts.clock, parts.journal, traffic, sweep,
                      addresses.site.instance, addresses.site.routing_network, parts.nginx_container(),
                      [](const std::string& message) { spdlog::warn("{}", message); }),
+          configs(parts.config_changes(traffic, previews, [this] { dispatcher.wake(); })),
           poller(
-              {parts.engine, parts.mirror, parts.github.get()}, parts.clock, parts.journal, parts.database,
-              *parts.services, parts.configuration.agent.poll, [this] { dispatcher.wake(); },
+              {parts.engine, parts.mirror, parts.github.get(), configs.get()}, parts.clock, parts.journal,
+              parts.database, *parts.services, parts.configuration.agent.poll, [this] { dispatcher.wake(); },
               [](const std::string& message) { spdlog::info("{}", message); },
               [](const std::string& message) { spdlog::warn("{}", message); }) {}
 
@@ -185,6 +161,7 @@ struct App::Parts {
     rollout::TakeUp take_up;
     rollout::Sweep sweep;
     rollout::Reconciler reconciler;
+    std::unique_ptr<rollout::ConfigChanges> configs;  // null: this host's configuration is in no repository
     rollout::Poller poller;
   };
 
@@ -209,7 +186,8 @@ struct App::Parts {
   engine::DockerClient engine;
   ComposeServices compose;
   source::GitMirror mirror;
-  std::unique_ptr<ports::GitHub> github;  // null: there is no token to ask it with
+  std::unique_ptr<ports::WorkTree> work_tree;  // null: there is no config_repo
+  std::unique_ptr<ports::GitHub> github;       // null: there is no token to ask it with
   health::Prober prober;
   StoringSink sink;
   api::Queries queries;
@@ -219,6 +197,10 @@ struct App::Parts {
 
   std::unique_ptr<proxy::NginxPlace> nginx_place();
   std::unique_ptr<ports::UpstreamProxy> proxy(proxy::NginxPlace* place, const SiteAddresses& addresses);
+  std::unique_ptr<ports::WorkTree> work_tree_of(const std::optional<domain::ConfigRepo>& config);
+  std::unique_ptr<rollout::ConfigChanges> config_changes(rollout::Traffic& traffic, rollout::Previews& previews,
+                                                         std::function<void()> on_jobs);
+  std::vector<std::string> changed_files() const;
   std::string nginx_container() const;
   rollout::Complete complete();
   std::vector<std::string> notes() const;
@@ -244,7 +226,7 @@ Task<void> App::run() {
     std::vector<std::string> secrets;
     for (const auto& source : agent.webhook->secrets) secrets.push_back(config::load_secret(source));
     receiver.emplace(
-        secrets, [&parts] { return parts.services; }, parts.sink);
+        secrets, [&parts] { return parts.services; }, parts.sink, agent.config_repo);
   }
   http::Server webhook_server(parts.executor, webhook_limits(), [&](http::Request request) -> Task<http::Response> {
     if (request.path() != agent.webhook->path) throw Error(ErrorKind::not_found, "there is nothing here");
@@ -296,6 +278,29 @@ std::unique_ptr<ports::UpstreamProxy> App::Parts::proxy(proxy::NginxPlace* place
                                         proxy::marker_over_http(settings.marker_address(), settings.marker_port));
 }
 
+std::unique_ptr<ports::WorkTree> App::Parts::work_tree_of(const std::optional<domain::ConfigRepo>& config) {
+  if (!config) return nullptr;
+  return std::make_unique<source::GitWorkTree>(*config, mirror.mirror_of(config->git.url), pool);
+}
+
+std::unique_ptr<rollout::ConfigChanges> App::Parts::config_changes(rollout::Traffic& traffic,
+                                                                   rollout::Previews& previews,
+                                                                   std::function<void()> on_jobs) {
+  if (!work_tree) return nullptr;
+  const auto& agent = configuration.agent;
+  const rollout::ConfigPorts ports{mirror, *work_tree, traffic, clock};
+  return std::make_unique<rollout::ConfigChanges>(
+      executor, *agent.config_repo, ports, journal, database, previews, agent.limits.retry,
+      [this] { return changed_files(); }, std::move(on_jobs),
+      [](const std::string& complaint) { spdlog::error("config change: {}", complaint); });
+}
+
+std::vector<std::string> App::Parts::changed_files() const {
+  std::vector<std::string> names;
+  for (const auto& file : files.changed()) names.push_back(file.string());
+  return names;
+}
+
 std::string App::Parts::nginx_container() const {
   return configuration.agent.nginx ? configuration.agent.nginx->container : "";
 }
@@ -315,11 +320,10 @@ std::vector<std::string> App::Parts::notes() const {
   }
   const auto unread = compose.problems();
   all.insert(all.end(), unread.begin(), unread.end());
-  std::string changed_files;
-  for (const auto& changed_file : files.changed())
-    changed_files += (changed_files.empty() ? "" : ", ") + changed_file.string();
-  if (!changed_files.empty()) {
-    all.push_back("changed since deployd read it: " + changed_files +
+  std::string changed;
+  for (const auto& file : changed_files()) changed += (changed.empty() ? "" : ", ") + file;
+  if (!changed.empty()) {
+    all.push_back("changed since deployd read it: " + changed +
                   "; check it with `deployctl validate`, then restart deployd: systemctl restart deployd");
   }
   return all;
@@ -350,6 +354,7 @@ Task<void> App::Parts::work_forever() {
   });
   beside.spawn("keeping what is live in order", work->reconciler.run());
   beside.spawn("reading Compose's files", compose.look());
+  if (work->configs) beside.spawn("config changes", work->configs->run());
   if (configuration.agent.poll > milliseconds::zero()) beside.spawn("polling", work->poller.run());
   std::exception_ptr stopped;
   try {
@@ -372,6 +377,8 @@ Task<void> App::Parts::prepare() {
         const auto addresses = co_await prepare_site(engine, database, configuration, state);
         work.emplace(*this, addresses);
       }
+      // Before anybody asks Nginx to test what was written half.
+      if (work->configs) co_await work->configs->recover();
       co_await work->adoption.run();
       co_await work->take_up.run();
     } catch (const Error& error) {

@@ -56,6 +56,20 @@ Task<std::string> instance_of(ports::ContainerEngine& engine, store::Database& d
 
 }  // namespace
 
+rollout::Resolve with_hosts(std::vector<std::string> hosts) {
+  return [hosts = std::move(hosts)](const domain::Service& service) {
+    auto settings = config::resolve(service);
+    auto& known = settings.container.extra_hosts;
+    for (const auto& host : hosts) {
+      const auto name = host.substr(0, host.find(':') + 1);
+      const bool taken =
+          std::any_of(known.begin(), known.end(), [&](const auto& own) { return own.starts_with(name); });
+      if (!taken) known.push_back(host);
+    }
+    return settings;
+  };
+}
+
 Task<SiteAddresses> prepare_site(ports::ContainerEngine& engine, store::Database& database,
                                  const config::Configuration& configuration, std::filesystem::path state) {
   const auto& agent = configuration.agent;

@@ -1,4 +1,4 @@
-// What becomes of a verified delivery.
+// Where the webhook's deliveries go: into the database, and then somebody hears of them. One thread.
 #pragma once
 
 #include <functional>
@@ -10,7 +10,6 @@
 
 namespace deploy::daemon {
 
-/// Deliveries go into the database, and the dispatcher hears of them.
 class StoringSink final : public webhook::Sink {
  public:
   StoringSink(store::DeliveryInbox& inbox, ports::Clock& clock, std::function<void()> on_stored)

@@ -26,6 +26,7 @@ struct Delivery {
   std::string repo;             // owner/name from the payload, for the record
   std::string outcome;          // what became of it, in words: "accepted", or why nothing is deployed
   std::vector<Change> changes;  // empty: nothing is deployed
+  std::string config_commit;    // the config repo's branch was pushed to it; empty: no config change
 };
 
 }  // namespace deploy::domain

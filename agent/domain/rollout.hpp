@@ -139,10 +139,11 @@ struct Event {
   std::int64_t seq = 0;
   Time time{};
   ReleaseId release;
-  RolloutId rollout;  // 0: of the release
+  RolloutId rollout;  // 0: of the release; both 0: of this host's configuration
   std::string service;
   std::string kind;  // rollout.queued, rollout.started, step.started, step.succeeded, step.failed, step.retrying,
-                     // step.undoing, step.undone, note, rollout.stopping, rollout.ended, release.ended
+                     // step.undoing, step.undone, note, rollout.stopping, rollout.ended, release.ended,
+                     // config.started, config.ended
   std::string text;
 };
 

@@ -95,6 +95,10 @@ void Journal::tell(const domain::Rollout& rollout, const std::string& kind, cons
   events_.append({0, now(), rollout.release, rollout.id, rollout.service, kind, text});
 }
 
+void Journal::tell_of_config(const std::string& kind, const std::string& text) {
+  events_.append({0, now(), {}, {}, "", kind, text});
+}
+
 void Journal::end(domain::Rollout& rollout, domain::Phase phase, const std::string& reason) {
   transaction([&] {
     rollout.phase = phase;

@@ -7,6 +7,7 @@
 #include "agent/domain/service.hpp"
 #include "agent/ports/clock.hpp"
 #include "agent/ports/container_engine.hpp"
+#include "agent/store/config_store.hpp"
 #include "agent/store/database.hpp"
 #include "agent/store/delivery_inbox.hpp"
 #include "agent/store/event_log.hpp"
@@ -28,6 +29,7 @@ class Journal {
         targets(database),
         revisions(database),
         pauses(database),
+        configs(database),
         database_(database),
         events_(events),
         clock_(clock) {}
@@ -36,6 +38,7 @@ class Journal {
   store::TargetStore targets;
   store::RevisionStore revisions;
   store::PauseStore pauses;
+  store::ConfigStore configs;
 
   domain::Time now() const { return clock_.now(); }
   void transaction(const std::function<void()>& body) { database_.transaction(body); }
@@ -84,6 +87,9 @@ class Journal {
 
   /// Adds an event about this rollout.
   void tell(const domain::Rollout& rollout, const std::string& kind, const std::string& text);
+
+  /// Adds an event about this host's configuration.
+  void tell_of_config(const std::string& kind, const std::string& text);
 
   /// Writes the rollout's end, and that of its release with the last one, with the events that say so.
   void end(domain::Rollout& rollout, domain::Phase phase, const std::string& reason);

@@ -69,6 +69,7 @@ Task<void> Poller::pass() {
   digests_.clear();
   for (const auto& service : services_) co_await look_at(service);
   queue_missed();
+  if (ports_.configs != nullptr) co_await look_at_configuration();
   notes_ = std::exchange(found_, {});
   ++passes_;
 }
@@ -105,6 +106,17 @@ Task<void> Poller::look(std::string subject, Task<std::optional<store::Job>> at)
   } catch (const Error& error) {
     const auto kind = error.transient() ? "transient" : error_kind_name(error.kind());
     note(subject + " " + kind, "polling: " + error.message());
+  }
+}
+
+Task<void> Poller::look_at_configuration() {
+  try {
+    const auto commit = co_await ports_.configs->missed();
+    const auto cause = commit ? ports_.configs->queue_missed(*commit) : "";
+    if (!cause.empty()) tell_("configuration: " + cause);
+  } catch (const Error& error) {
+    const auto kind = error.transient() ? "transient" : error_kind_name(error.kind());
+    note("config_repo " + kind, "polling: " + error.message());
   }
 }
 

@@ -6,6 +6,7 @@
 //                                    digest that its tag has at the registry
 //   on: workflow_run                 the tip of the branch, once GitHub has a green run for it
 //   rebuilt_by                       the same of the other repositories
+//   config_repo                      the tip of the branch (see config_changes)
 //
 // What was tried once, whatever came of it, is not tried again: a version that failed, or that a person took back,
 // stays away until there is a newer one. Services that are paused, and those that were never rolled out, are left
@@ -28,6 +29,7 @@
 #include "agent/ports/container_engine.hpp"
 #include "agent/ports/github.hpp"
 #include "agent/ports/source_mirror.hpp"
+#include "agent/rollout/config_changes.hpp"
 #include "agent/rollout/journal.hpp"
 #include "agent/store/job_queue.hpp"
 
@@ -37,7 +39,8 @@ namespace deploy::rollout {
 struct PollPorts {
   ports::ContainerEngine& engine;
   ports::SourceMirror& source;
-  ports::GitHub* github = nullptr;  // null: there is no token to ask it with
+  ports::GitHub* github = nullptr;   // null: there is no token to ask it with
+  ConfigChanges* configs = nullptr;  // null: this host's configuration is in no repository
 };
 
 /// A branch of a repository that the service follows: its own, or one that it is rebuilt by.
@@ -72,7 +75,7 @@ class Poller {
   /// Runs until it is cancelled.
   Task<void> run();
 
-  /// One look at every service. Troubles are kept and not thrown.
+  /// One look at every service and at the configuration. Troubles are kept and not thrown.
   Task<void> pass();
 
   /// How many there were.
@@ -101,6 +104,7 @@ class Poller {
 
   Task<void> look_at(domain::Service service);
   Task<void> look(std::string subject, Task<std::optional<store::Job>> at);
+  Task<void> look_at_configuration();
   Task<std::optional<store::Job>> missed_by(domain::Service service);
   Task<std::optional<store::Job>> rebuild_missed(domain::Service service, Followed other);
   Task<std::optional<store::Job>> moved_image(domain::Service service);

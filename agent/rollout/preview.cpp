@@ -151,6 +151,32 @@ Task<Preview> Previews::preview(domain::Service service) {
   co_return preview;
 }
 
+Task<std::vector<store::Job>> Previews::bringing_settings(std::vector<std::string>* troubles) {
+  std::vector<store::Job> jobs;
+  for (const auto& name : domain::dependency_order(services_)) {
+    auto service = *std::find_if(services_.begin(), services_.end(),
+                                 [&](const domain::Service& other) { return other.name == name; });
+    const auto live = journal_.targets.live(name);
+    if (live.empty() || !live.front().revision) continue;
+    const auto running = journal_.revisions.get(*live.front().revision);
+    try {
+      service = co_await complete_(service);
+      if (running.config_hash == config_hash(service, resolve_(service), key_)) continue;
+    } catch (const Error& error) {
+      troubles->push_back(error.message());
+      continue;
+    }
+    store::Job job;
+    job.service = name;
+    job.commit = running.commit;
+    job.ref = service.branch;
+    job.others = running.others;
+    if (!running.image_asked.empty()) job.image = running.image;
+    jobs.push_back(job);
+  }
+  co_return jobs;
+}
+
 std::vector<Preview> Previews::of_rollbacks(const std::vector<store::Job>& jobs,
                                             const std::optional<domain::Rollout>& watched) {
   auto order = domain::dependency_order(services_);

@@ -45,6 +45,11 @@ class Previews {
   /// configured are left out.
   Task<std::vector<Preview>> of(std::vector<std::string> names);
 
+  /// For each service whose live revision runs with other settings, or other values of variables, than a rollout would
+  /// give it: the job that brings those and stays at its commit and image. In the order in which they would go out.
+  /// `troubles`: why that is not known of a service, a sentence each.
+  Task<std::vector<store::Job>> bringing_settings(std::vector<std::string>* troubles);
+
   /// Of these rollbacks, in the order in which they would go out. `watched`: the rollout, if any, that has switched, is
   /// not promoted, and would be turned round for them.
   std::vector<Preview> of_rollbacks(const std::vector<store::Job>& jobs, const std::optional<domain::Rollout>& watched);

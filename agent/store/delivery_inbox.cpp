@@ -4,9 +4,13 @@ namespace deploy::store {
 
 namespace {
 
+std::string cause_of(const domain::Delivery& delivery, const std::string& commit) {
+  const auto cause = delivery.event + " of " + delivery.repo;
+  return commit.empty() ? cause : cause + ", commit " + commit.substr(0, 7);
+}
+
 std::string cause_of(const domain::Delivery& delivery, const domain::Change& change) {
-  std::string cause = delivery.event + " of " + delivery.repo;
-  if (!change.commit.empty()) cause += ", commit " + change.commit.substr(0, 7);
+  auto cause = cause_of(delivery, change.commit);
   for (const auto& [repo, commit] : change.others) {
     cause += ", commit " + commit.substr(0, 7) + ", which rebuilds " + change.service;
   }
@@ -32,13 +36,15 @@ DeliveryInbox::Stored DeliveryInbox::store(const domain::Delivery& delivery, dom
   Stored stored;
   database_.transaction([&] {
     const auto known = database_.query(
-        "SELECT id, EXISTS (SELECT 1 FROM jobs WHERE delivery = deliveries.id) FROM deliveries WHERE body_sha256 = ?1",
+        "SELECT id, EXISTS (SELECT 1 FROM jobs WHERE delivery = deliveries.id) OR EXISTS (SELECT 1 FROM config_changes "
+        "WHERE delivery = deliveries.id) FROM deliveries WHERE body_sha256 = ?1",
         [](SQLite::Statement& row) { return std::pair(row.getColumn(0).getInt64(), row.getColumn(1).getInt() != 0); },
         delivery.body_sha256);
     if (!known.empty()) {
       stored.id = domain::DeliveryId{known.front().first};
       // What was ignored may be wanted now that the configuration was mended; what was queued is never queued twice.
-      stored.duplicate = known.front().second || delivery.changes.empty();
+      const bool nothing_wanted = delivery.changes.empty() && delivery.config_commit.empty();
+      stored.duplicate = known.front().second || nothing_wanted;
       if (stored.duplicate) return;
       database_.execute("UPDATE deliveries SET outcome = ?2 WHERE id = ?1", stored.id, delivery.outcome);
     } else {
@@ -57,6 +63,9 @@ DeliveryInbox::Stored DeliveryInbox::store(const domain::Delivery& delivery, dom
       job.others = change.others;
       job.cause = cause_of(delivery, change);
       jobs_.add(job, now);
+    }
+    if (!delivery.config_commit.empty()) {
+      configs_.add(delivery.config_commit, cause_of(delivery, delivery.config_commit), stored.id, now);
     }
   });
   return stored;

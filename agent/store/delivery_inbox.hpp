@@ -5,6 +5,7 @@
 #include <string>
 
 #include "agent/domain/delivery.hpp"
+#include "agent/store/config_store.hpp"
 #include "agent/store/database.hpp"
 #include "agent/store/job_queue.hpp"
 
@@ -27,15 +28,16 @@ class DeliveryInbox {
     bool duplicate = false;  // the same body was stored before; nothing was queued
   };
 
-  DeliveryInbox(Database& database, JobQueue& jobs) : database_(database), jobs_(jobs) {}
+  DeliveryInbox(Database& database, JobQueue& jobs) : database_(database), jobs_(jobs), configs_(database) {}
 
-  /// Stores the delivery and a job for each of its changes in one transaction. A body that was stored before is a
-  /// duplicate, whatever its delivery id says: the signature covers the body alone.
+  /// Stores the delivery and a job for each of its changes, and the config change that it is, in one transaction. A
+  /// body that was stored before is a duplicate, whatever its delivery id says: the signature covers the body alone.
   Stored store(const domain::Delivery& delivery, domain::Time now);
 
  private:
   Database& database_;
   JobQueue& jobs_;
+  ConfigStore configs_;
 };
 
 }  // namespace deploy::store

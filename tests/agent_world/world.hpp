@@ -2,12 +2,14 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "agent/rollout/adoption.hpp"
+#include "agent/rollout/config_changes.hpp"
 #include "agent/rollout/dispatcher.hpp"
 #include "agent/rollout/poller.hpp"
 #include "agent/rollout/reconciler.hpp"
@@ -17,6 +19,7 @@
 #include "tests/fakes/fake_prober.hpp"
 #include "tests/fakes/fake_proxy.hpp"
 #include "tests/fakes/fake_source.hpp"
+#include "tests/fakes/fake_work_tree.hpp"
 #include "tests/fakes/temp_dir.hpp"
 
 namespace deploy::tests {
@@ -72,6 +75,10 @@ struct World {
   FakeSource source;
   FakeProxy proxy;
   FakeProber prober;
+  FakeWorkTree work_tree;
+  std::optional<domain::ConfigRepo> config_repo;
+  std::vector<std::string> own_files_changed;  // of deployd's configuration
+  rollout::Resolve resolve;                    // null: settings without variables
   std::vector<domain::Service> services;
   rollout::Complete complete = as_configured;
   std::int64_t keep_free_bytes = 0;
@@ -152,7 +159,7 @@ struct Agent {
                  of.memory,
                  of.workers_leaving,
                  of.folder.path()},
-                as_written, {of.builds, of.pulls}),
+                resolver(of), {of.builds, of.pulls}),
         runner(planner, effects, journal, of.clock, std::chrono::minutes(2)),
         dispatcher(context.get_executor(), journal, releases, runner, of.clock, of.services, 2,
                    [this](const std::string& complaint) { complaints.push_back(complaint); }),
@@ -160,9 +167,11 @@ struct Agent {
         sweep(*through.engine, traffic, of.clock, journal, "instance-1"),
         reconciler(context.get_executor(), *through.engine, *through.prober, of.clock, journal, traffic, sweep,
                    "instance-1", "deployctl", "nginx", [this](const std::string& message) { said.push_back(message); }),
+        previews(journal, of.services, of.complete, resolver(of), "key", undrifted),
+        configs(config_changes(*through.source)),
         poller(
-            {*through.engine, *through.source, nullptr}, of.clock, journal, database, of.services, of.poll,
-            [this] { dispatcher.wake(); }, [](const std::string&) {}, [](const std::string&) {}) {}
+            {*through.engine, *through.source, nullptr, configs.get()}, of.clock, journal, database, of.services,
+            of.poll, [this] { dispatcher.wake(); }, [](const std::string&) {}, [](const std::string&) {}) {}
 
   /// A push of each of these services, all stored at the same moment.
   void push(const std::vector<std::string>& names, char commit) {
@@ -172,6 +181,18 @@ struct Agent {
     delivery.body_sha256 = std::to_string(++deliveries) + commit;
     for (const auto& name : names) delivery.changes.push_back({name, commit_of(commit), "main", ""});
     inbox.store(delivery, world.clock.now());
+  }
+
+  /// A push to the config repo.
+  void push_configuration(char commit) {
+    domain::Delivery delivery;
+    delivery.event = "push";
+    delivery.repo = "you/infra";
+    delivery.body_sha256 = "config " + std::to_string(++deliveries);
+    delivery.config_commit = commit_of(commit);
+    world.source.refs["file:///infra main"] = commit_of(commit);
+    inbox.store(delivery, world.clock.now());
+    if (configs) configs->wake();
   }
 
   void roll_back(const std::string& service, const std::string& revision) {
@@ -194,7 +215,7 @@ struct Agent {
   /// Nothing is left to do.
   bool idle() {
     return reconciler.passes() > passes_before_ && reconciler.in_order() && journal.rollouts.unfinished().empty() &&
-           jobs.waiting().empty();
+           jobs.waiting().empty() && journal.configs.unfinished().empty();
   }
 
   /// Runs until nothing is left to do, or for `most` of virtual time, or until stop() was called; then stops the agent.
@@ -245,6 +266,8 @@ struct Agent {
   rollout::Adoption adoption;
   rollout::Sweep sweep;
   rollout::Reconciler reconciler;
+  rollout::Previews previews;
+  std::unique_ptr<rollout::ConfigChanges> configs;  // null: there is no config_repo
   rollout::Poller poller;
   asio::cancellation_signal stop_signal;
   std::vector<std::string> complaints;
@@ -260,6 +283,7 @@ struct Agent {
     std::exception_ptr stopped;
     try {
       co_await adopt();
+      if (configs) beside.spawn("config changes", configs->run());
       beside.spawn("reconciling", reconciler.run());
       if (world.poll.count() > 0) beside.spawn("polling", poller.run());
       co_await dispatcher.run();
@@ -277,6 +301,7 @@ struct Agent {
          pause = std::min<std::chrono::milliseconds>(pause * 2, std::chrono::seconds(10))) {
       bool failed = false;
       try {
+        if (configs) co_await configs->recover();
         co_await adoption.run();
       } catch (const Error&) {
         failed = true;
@@ -284,6 +309,17 @@ struct Agent {
       if (!failed) co_return;
       co_await world.clock.sleep_for(pause);
     }
+  }
+
+  static rollout::Resolve resolver(const World& of) { return of.resolve ? of.resolve : as_written; }
+
+  std::unique_ptr<rollout::ConfigChanges> config_changes(ports::SourceMirror& source) {
+    if (!world.config_repo) return nullptr;
+    const rollout::ConfigPorts ports{source, world.work_tree, traffic, world.clock};
+    return std::make_unique<rollout::ConfigChanges>(
+        context.get_executor(), *world.config_repo, ports, journal, database, previews, std::chrono::minutes(2),
+        [this] { return world.own_files_changed; }, [this] { dispatcher.wake(); },
+        [this](const std::string& complaint) { complaints.push_back(complaint); });
   }
 
   bool ended_ = false;

@@ -22,7 +22,8 @@ api::StatusView some_status() {
   api::ServiceView fresh{"웹", {}, {}, {}, {}, {}};
   return {{backend, fresh},
           {"keepalive_min_timeout is not set"},
-          {"the container backend-1 was changed by hand: its name is old"}};
+          {"the container backend-1 was changed by hand: its name is old"},
+          {}};
 }
 
 api::RolloutView some_rollout() {
@@ -153,6 +154,28 @@ TEST_CASE("status is a table of services and the notes") {
         "\n"
         "note: keepalive_min_timeout is not set\n"
         "drift: the container backend-1 was changed by hand: its name is old\n");
+}
+
+TEST_CASE("status says what the host's own configuration is at, and what became of the last change") {
+  ScriptedAgent agent;
+  api::StatusView view;
+  auto& config = view.config_repo.emplace();
+  config.repo = "you/infra";
+  config.branch = "main";
+  config.folder = "/srv/app";
+  const auto status = [&] {
+    agent.on("GET /v1/status", json(view));
+    return deployctl({"--socket", agent.socket(), "status"}).out;
+  };
+  CHECK(status() == "no services\n\nconfig: main of you/infra in /srv/app; no change yet\n");
+  config.now = api::ConfigChangeView{4, std::string(40, 'b'), "push", "running", "", ""};
+  CHECK(status() == "no services\n\nconfig: main of you/infra in /srv/app; change 4 (bbbbbbb) is running\n");
+  config.last = api::ConfigChangeView{
+      3, std::string(40, 'a'), "push", "rolled_back", "nginx -t refuses", "2026-07-01T09:30:00.000Z"};
+  CHECK(
+      status() ==
+      "no services\n\nconfig: main of you/infra in /srv/app; change 4 (bbbbbbb) is running; change 3 (aaaaaaa) rolled "
+      "back 2026-07-01 18:30:00: nginx -t refuses\n");
 }
 
 TEST_CASE("status in JSON is the agent's view") {

@@ -101,6 +101,22 @@ TEST_CASE("what the agent would miss on this machine is noted, and is no error")
   CHECK(json::parse(as_json.out)["notes"] == json(notes));
 }
 
+TEST_CASE("a config repo that is not cloned here, and a key that is not there, are notes") {
+  const Files files;
+  files.write("agent.yaml",
+              "network: internal\n"
+              "config_repo: { repo: you/infra, folder: app, url: \"git@github.com:you/infra.git\", ssh_key: key, "
+              "ssh_known_hosts: hosts }\n");
+  files.write("hosts", "");
+  CHECK(deployctl({"validate", "--config", files.agent}).err ==
+        "note: there is no file " + files.path("key") + ": make it, or correct config_repo.ssh_key\n" +
+            "note: there is no git work tree in " + files.path("app") +
+            ": clone you/infra there, or correct config_repo.folder\n");
+  files.write("app/.git/HEAD", "");
+  files.write("key", "");
+  CHECK(deployctl({"validate", "--config", files.agent}).err.empty());
+}
+
 TEST_CASE("a broken configuration shows every error and exits 2") {
   const Files files;
   files.write("deploy.d/backend.yaml",

@@ -39,9 +39,13 @@ TEST_CASE("every form has its documented keys") {
       StatusView{{ServiceView{"llm", {}, {}, {}, {}, {}}},
                  {"a note"},
                  {"a change"},
-                 DeliveryView{"t", "push", "you/llm", "accepted"}},
+                 DeliveryView{"t", "push", "you/llm", "accepted"},
+                 {}},
       R"({"services":[{"service":"llm","live":null,"targets":[],"rollout":null,"last":null,"paused":null}],"notes":["a note"],"drift":["a change"],
-          "last_delivery":{"received":"t","event":"push","repo":"you/llm","outcome":"accepted"}})");
+          "last_delivery":{"received":"t","event":"push","repo":"you/llm","outcome":"accepted"},"config_repo":null})");
+  check_form(ConfigRepoView{"you/infra", "main", "/srv/app", {}, ConfigChangeView{3, "c", "k", "applied", "why", "t"}},
+             R"({"repo":"you/infra","branch":"main","folder":"/srv/app","now":null,
+          "last":{"id":3,"commit":"c","cause":"k","phase":"applied","reason":"why","finished":"t"}})");
   check_form(ServiceView{"llm",
                          LiveView{"r", "c", "i", "t"},
                          {{"n", "a", 80, "live"}},

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/domain/service.hpp"
+#include "agent/store/config_store.hpp"
 #include "agent/store/event_log.hpp"
 #include "agent/store/job_queue.hpp"
 #include "agent/store/pause_store.hpp"
@@ -58,4 +59,5 @@ TEST_CASE("a database of each earlier release opens, and nothing in it is lost")
   CHECK(events.of_rollout(failed.id).size() > 10);
   CHECK(store::JobQueue(database).waiting().empty());
   CHECK(store::PauseStore(database).all().size() == pauses);
+  CHECK(store::ConfigStore(database).history(1).empty());
 }

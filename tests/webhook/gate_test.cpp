@@ -245,3 +245,47 @@ TEST_CASE("a repository that services are rebuilt by may ask for a green run of 
   backend.rebuilt_by.front().repo = "shop/backend";
   CHECK(decide(skipped, {backend}).reason == "the head commit's message says [skip deploy]");
 }
+
+TEST_CASE("a push to the branch of the config repo is a config change, beside what else it deploys") {
+  domain::ConfigRepo config;
+  config.repo = "Shop/Backend";  // GitHub's names ignore case
+  const std::vector<Service> none;
+  const std::vector<Service> one{service("backend", "shop/backend", "main", Trigger::push)};
+  const auto alone = decide(push(), none, &config);
+  CHECK(alone.config_commit == commit);
+  CHECK(alone.changes.empty());
+  CHECK(alone.reason.empty());
+  const auto beside = decide(push(), one, &config);
+  CHECK(beside.config_commit == commit);
+  CHECK(deployed(beside) == Names{"backend"});
+  CHECK(decide(push(), one).config_commit.empty());
+  config.branch = "live";
+  CHECK(decide(push(), one, &config).config_commit.empty());
+  CHECK(deployed(decide(push(), one, &config)) == Names{"backend"});
+}
+
+TEST_CASE("a push to the config repo changes nothing, and says why") {
+  domain::ConfigRepo config;
+  config.repo = "shop/backend";
+  const auto reason = [&](const std::function<void(PushEvent&)>& change, const std::vector<Service>& services) {
+    auto event = push();
+    change(event);
+    const auto decision = decide(event, services, &config);
+    CHECK(decision.config_commit.empty());
+    CHECK(decision.changes.empty());
+    return decision.reason;
+  };
+  const auto on_dev = [](PushEvent& event) { event.ref = "refs/heads/dev"; };
+  CHECK(reason(on_dev, {}) == "branch \"dev\" is not pulled; this host's configuration is pulled from \"main\"");
+  CHECK(
+      reason(on_dev, {service("backend", "shop/backend", "release", Trigger::push)}) ==
+      "branch \"dev\" is not deployed; backend is deployed from \"release\"; this host's configuration is pulled from "
+      "\"main\"");
+  CHECK(reason([](PushEvent& event) { event.ref = "refs/tags/v1"; }, {}) ==
+        "\"refs/tags/v1\" is not a branch, and only branches are deployed");
+  CHECK(reason([](PushEvent& event) { event.deleted = true; }, {}) == "the branch \"main\" was deleted");
+  CHECK(reason([](PushEvent& event) { event.message = "[skip deploy]"; }, {}) ==
+        "the head commit's message says [skip deploy]");
+  CHECK(reason([](PushEvent& event) { event.repository.full_name = "shop/other"; }, {}) ==
+        "no service is deployed from repository \"shop/other\"");
+}

@@ -260,3 +260,18 @@ TEST_CASE("a receiver without a secret, or with an empty one, is refused") {
   CHECK(error_of([&] { Receiver(secrets, none, sink); }).message() ==
         "the webhook needs a secret that is not empty; set it here and in the settings of the webhook at GitHub");
 }
+
+TEST_CASE_METHOD(Fixture, "a push to the config repo is stored as a config change before it is answered") {
+  domain::ConfigRepo config;
+  config.repo = "codertocat/hello-world";
+  config.branch = "master";
+  services->clear();
+  Receiver configured(
+      {secret}, [this] { return services; }, sink, config);
+  const auto answer = run(configured.receive(request_of("push", payload_text(push_file))));
+  CHECK(answer.status == 202);
+  CHECK(answer.body == "{\"config_change\":true,\"delivery\":1,\"services\":[]}\n");
+  REQUIRE(sink.stored.size() == 1);
+  CHECK(sink.stored[0].config_commit.size() == 40);
+  CHECK(sink.stored[0].outcome == "accepted");
+}
