@@ -239,6 +239,48 @@ TEST_CASE("a real Nginx that was broken before is told apart from a refused file
   CHECK(world.first_line("llm", 8000) == "app");
 }
 
+TEST_CASE("a real Nginx serves with users' files that were changed, or with the earlier ones") {
+  NginxWorld world;
+  EchoApp app(world.bridge(), "app");
+  const std::vector<ports::Route> routes{route_to(world, app)};
+  world.apply(routes);
+  // nginx.conf is mounted by itself.
+  const auto server = [](const std::string& answer) {
+    return "include /etc/nginx/upstreams/*.conf; server { listen 81; location / { return 200 " + answer + "; } }";
+  };
+  const auto change = [&](const std::string& from, const std::string& to) {
+    const auto write = [&world](std::string text) -> Task<void> {
+      world.write_config(text);
+      co_return;
+    };
+    ports::UsersChange users;
+    users.write = [write, to] { return write(to); };
+    users.put_back = [write, from] { return write(from); };
+    return run(world.nginx->reload_users_files(routes, users));
+  };
+  CHECK(change("include /etc/nginx/upstreams/*.conf;", server("one")).changed);
+  CHECK(change(server("one"), server("two")).changed);
+  // Proved means: not one answer of the first any more.
+  for (int i = 0; i < 50; ++i) CHECK(world.first_line("users", 81) == "two");
+  const auto refused = error_of([&] { change(server("two"), server("three; nonsense")); });
+  CHECK_THAT(refused.message(),
+             ContainsSubstring("nginx -t in container " + world.name() + " refuses the new files: ") &&
+                 ContainsSubstring("unknown directive \"nonsense\" in /etc/nginx/nginx.conf:8") &&
+                 ContainsSubstring("; the earlier files are back"));
+  CHECK(world.first_line("users", 81) == "two");
+  // What nginx -t accepts and Nginx does not load: a zone whose key was another before.
+  const auto zone = [&](const std::string& key) {
+    return "limit_req_zone " + key + " zone=one:1m rate=1000r/s; " + server("four");
+  };
+  CHECK(change(server("two"), zone("$binary_remote_addr")).changed);
+  const auto not_loaded = error_of([&] { change(zone("$binary_remote_addr"), zone("$request_uri")); });
+  CHECK(not_loaded.kind() == ErrorKind::timed_out);
+  CHECK_THAT(not_loaded.message(), ContainsSubstring("limit_req \"one\" uses the \"$request_uri\" key") &&
+                                       ContainsSubstring("; the earlier files are back and loaded"));
+  CHECK(world.first_line("users", 81) == "four");
+  CHECK(world.first_line("llm:8000", 8000) == "app");
+}
+
 TEST_CASE("a folder that a real Nginx does not include is noticed") {
   NginxWorld world(false);
   const auto error = world.error_of_apply({});

@@ -184,6 +184,28 @@ TEST_CASE("what is no fast-forward, or not ready for one, is refused") {
     CHECK(site.refusal(site.push()) ==
           "the pull makes a folder of the file run.sh, or the other way round; pull by hand");
   }
+  SECTION("a file that would be written elsewhere") {
+    const auto blob = site.upstream.git({"rev-parse", "HEAD:nginx.conf"});
+    std::string tree("100644 ..\0", 10);
+    for (std::size_t at = 0; at < blob.size(); at += 2) {
+      tree += static_cast<char>(std::stoi(blob.substr(at, 2), nullptr, 16));
+    }
+    std::ofstream(site.temporary / "tree", std::ios::binary) << tree;
+    const auto id =
+        site.upstream.git({"hash-object", "-t", "tree", "--literally", "-w", (site.temporary / "tree").string()});
+    const auto next = site.upstream.git({"commit-tree", id, "-p", site.first, "-m", "evil"});
+    site.upstream.git({"update-ref", "refs/heads/main", next});
+    site.mirror.fetch(site.config.git);
+    CHECK(site.refusal(next) == "the pull holds a file called \"..\", which is not written; rename it");
+  }
+  SECTION("too much in a file") {
+    site.upstream.write("large", std::string((64 << 20) + 1, 'x'));
+    CHECK(site.refusal(site.push()) == "large has more than 64 MiB; pull by hand");
+  }
+  SECTION("too many files") {
+    for (int number = 0; number <= 10'000; ++number) site.upstream.write("many/" + std::to_string(number), "");
+    CHECK(site.refusal(site.push()) == "the pull changes more than 10,000 files; pull by hand");
+  }
   SECTION("a commit that is not there") {
     site.push();
     const std::string nowhere(40, 'a');
