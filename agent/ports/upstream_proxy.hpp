@@ -32,8 +32,16 @@ struct SwitchReport {
   std::vector<std::string> edited;  // paths of our files that somebody changed by hand and that are left so for now
 };
 
+/// A file whose text changes.
+struct TextChange {
+  std::string path;
+  std::string before;
+  std::string after;
+};
+
 /// A change of the users' own files, made by whoever calls.
 struct UsersChange {
+  std::vector<TextChange> texts;         // what Nginx is to see, of the files that it reads
   std::function<Task<void>()> write;     // the new files; what it throws ends the change
   std::function<Task<void>()> put_back;  // the files as they were, whatever `write` got done
 };

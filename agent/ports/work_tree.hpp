@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "agent/base/async.hpp"
+#include "agent/ports/upstream_proxy.hpp"
 
 namespace deploy::ports {
 
@@ -33,6 +34,9 @@ class WorkTree {
 
   /// The pull of these two commits again, without looking at the files.
   virtual Task<Pull> recall(std::string from, std::string to) = 0;
+
+  /// Of those files that both commits have, and that are no larger than a configuration file is (1 MiB).
+  virtual Task<std::vector<TextChange>> texts(Pull pull) = 0;
 
   /// Writes what the pull changes; the branch stays. A file that is there keeps its inode, owner and mode, so that a
   /// container that has it mounted sees the new text. Errors: disk_full, failed.

@@ -3,7 +3,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <iterator>
+#include <map>
 
 #include "agent/base/error.hpp"
 #include "agent/base/text.hpp"
@@ -17,6 +19,21 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds poll_interval{10};
 constexpr int answers_wanted_beside = 3;
+
+/// A file that Nginx reads as it was before, although it was changed; empty: there is none.
+std::string not_seen(const std::map<std::string, std::string>& read, const std::vector<ports::TextChange>& texts) {
+  const auto reads = [&](const std::string& text, const std::string& name) {
+    return std::any_of(read.begin(), read.end(), [&](const auto& file) {
+      const bool named = name.empty() || std::filesystem::path(file.first).filename() == name;
+      return named && trim(file.second) == trim(text);
+    });
+  };
+  const auto found = std::find_if(texts.begin(), texts.end(), [&](const ports::TextChange& change) {
+    const auto name = std::filesystem::path(change.path).filename().string();
+    return trim(change.before) != trim(change.after) && reads(change.before, name) && !reads(change.after, "");
+  });
+  return found == texts.end() ? "" : found->path;
+}
 
 }  // namespace
 
@@ -136,6 +153,15 @@ Task<void> Nginx::load_users_files(std::vector<ports::Route> routes, Change* cha
   facts_.reset();
   change->refusal = co_await read_anew(change->nginx, change->master_title);
   if (!change->refusal.empty()) throw Error(ErrorKind::invalid, "");  // its words: throw_failure()
+  const auto unseen = not_seen(facts_->dump.users_files, change->users->texts);
+  if (!unseen.empty()) {
+    throw Error(
+        ErrorKind::conflict,
+        fmt::format("Nginx {} still reads the earlier text of {}: its container mounts that file by itself, and "
+                    "somebody (an editor, git checkout) has put another in its place since; make the container "
+                    "anew, or better mount the folder, and push again",
+                    place_.text(), unseen));
+  }
   const auto remembered = folder_.remembered();
   auto wanted = input(routes, upstreams_in(change->before));
   change->generation = next_generation(change->before, remembered);

@@ -153,7 +153,8 @@ Task<void> ConfigChanges::make(ConfigChange change) {
   if (!report) co_return;
   change.phase = ConfigPhase::keeping;
   journal_.configs.update(change);
-  auto loaded = report->proxied ? std::string("Nginx was tested, and serves with it") : "there is no Nginx to load it";
+  const std::string well = change.from == change.to ? "Nginx was tested and reloaded" : "Nginx serves with it";
+  auto loaded = report->proxied ? well : "there is no Nginx to load it";
   for (const auto& note : report->notes) loaded += "; " + note;
   co_await keep(change, *found, std::move(loaded));
 }
@@ -225,8 +226,10 @@ Task<std::optional<ports::SwitchReport>> ConfigChanges::load(ConfigChange change
   std::optional<ports::SwitchReport> report;
   std::optional<Error> failure;
   try {
-    const auto loading = [this, &pull, &wrote] {
+    const auto texts = co_await ports_.work_tree.texts(pull);
+    const auto loading = [this, &pull, &wrote, &texts] {
       ports::UsersChange users;
+      users.texts = texts;
       users.write = [this, &pull, &wrote] {
         wrote = true;
         return ports_.work_tree.write(pull);

@@ -13,6 +13,7 @@ namespace fs = std::filesystem;
 using Kind = FileState::Kind;
 
 constexpr std::size_t files_named_max = 10;
+constexpr std::size_t text_bytes_max = 1 << 20;
 
 std::string listed(const std::vector<std::string>& files) {
   std::string text;
@@ -95,6 +96,19 @@ ports::Pull prepare_pull(const domain::ConfigRepo& config, const fs::path& mirro
   return pull;
 }
 
+std::vector<ports::TextChange> texts_of(const domain::ConfigRepo& config, const ports::Pull& pull) {
+  const WorkTreeRepository repository(config);
+  std::vector<ports::TextChange> texts;
+  for (const auto& [path, file] : changed_files(repository.get(), pull.from, pull.to)) {
+    auto before = repository.load(file.from, path);
+    auto after = repository.load(file.to, path);
+    const bool files = before.kind == Kind::file && after.kind == Kind::file;
+    const bool small = before.content.size() <= text_bytes_max && after.content.size() <= text_bytes_max;
+    if (files && small) texts.push_back({path, std::move(before.content), std::move(after.content)});
+  }
+  return texts;
+}
+
 void write_side(const domain::ConfigRepo& config, const ports::Pull& pull, bool new_side) {
   const WorkTreeRepository repository(config);
   const WorkTreeFiles folder(config.folder);
@@ -151,6 +165,11 @@ Task<ports::Pull> GitWorkTree::recall(std::string from, std::string to) {
     ports::Pull pull{from, to, names_of(changed_files(repository.get(), from, to))};
     return pull;
   };
+  co_return co_await offload(pool_, work);
+}
+
+Task<std::vector<ports::TextChange>> GitWorkTree::texts(ports::Pull pull) {
+  auto work = [this, pull] { return texts_of(config_, pull); };
   co_return co_await offload(pool_, work);
 }
 

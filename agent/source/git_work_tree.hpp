@@ -7,6 +7,7 @@
 #include <chrono>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "agent/domain/config_change.hpp"
 #include "agent/ports/work_tree.hpp"
@@ -22,6 +23,7 @@ class GitWorkTree final : public ports::WorkTree {
   Task<bool> contains(std::string commit) override;
   Task<ports::Pull> prepare(std::string commit) override;
   Task<ports::Pull> recall(std::string from, std::string to) override;
+  Task<std::vector<ports::TextChange>> texts(ports::Pull pull) override;
   Task<void> write(ports::Pull pull) override;
   Task<void> put_back(ports::Pull pull) override;
   Task<void> keep(ports::Pull pull) override;

@@ -240,7 +240,7 @@ TEST_CASE("whoever waits is told what keeps rollouts from beginning") {
   api::ServiceView llm;  // not asked for here
   llm.service = "llm";
   llm.paused = api::PauseView{"llm", "", "", "2026-07-01T09:00:00.000Z"};
-  agent.on("GET /v1/status", json(api::StatusView{{backend, llm}, {"the Docker Engine does not answer"}, {}}));
+  agent.on("GET /v1/status", json(api::StatusView{{backend, llm}, {"the Docker Engine does not answer"}, {}, {}}));
   agent.on(events_path, Answer{200, event(1, "backend", "queued"), BodyEnd::hang, {}});
   const auto ran = deployctl({"--socket", agent.socket(), "rollout", "backend", "--timeout", "200ms"});
   CHECK(ran.code == 5);

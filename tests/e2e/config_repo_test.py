@@ -99,7 +99,7 @@ class ConfigRepo(unittest.TestCase):
         commit = self.commit_header("v2")
         change = self.ended(commit)
         self.assertEqual(change["phase"], "applied", change)
-        self.assertEqual(change["reason"], f"{APP} is at {commit[:7]}, which changes 1 file; Nginx was tested, and serves with it")
+        self.assertEqual(change["reason"], f"{APP} is at {commit[:7]}, which changes 1 file; Nginx serves with it")
         self.assertEqual(self.header(), "v2")
         report = load.stop()
         self.assertEqual(report["failed"], 0, report)
@@ -192,7 +192,8 @@ class ConfigRepo(unittest.TestCase):
     def test_a_change_made_by_hand_is_not_lost_and_a_missed_push_is_found(self):
         self.start(poll="1s")
         before = self.git("rev-parse", "HEAD")
-        mine = (APP / "nginx.conf").read_text() + "# mine\n"
+        text = (APP / "nginx.conf").read_text()
+        mine = text + "# mine\n"
         (APP / "nginx.conf").write_text(mine)
         commit = self.commit_header("v2")
         change = self.ended(commit)
@@ -202,12 +203,28 @@ class ConfigRepo(unittest.TestCase):
         self.assertEqual((APP / "nginx.conf").read_text(), mine)
         self.assertEqual(self.git("rev-parse", "HEAD"), before)
         # Polling goes on with it once it can.
-        self.git("checkout", "--", "nginx.conf")
+        (APP / "nginx.conf").write_text(text)
         until(lambda: self.last()["phase"] == "applied", "polling to pull what was refused", 60)
         self.assertEqual(self.header(), "v2")
         self.assert_at(commit)
         missed = self.commit("nginx.conf", lambda text: text.replace("X-Config v2", "X-Config v3"), push=False)
         self.assertEqual(self.ended(missed)["cause"], f"poll: main of demo/infra is at {missed[:7]}")
+        self.assertEqual(self.header(), "v3")
+
+    def test_a_file_that_nginx_does_not_see_is_not_said_to_be_served(self):
+        self.start()
+        before = self.git("rev-parse", "HEAD")
+        (APP / "nginx.conf").unlink()
+        self.git("checkout", "--", "nginx.conf")  # another inode than the one that the container has
+        hidden = self.commit_header("v2")
+        change = self.ended(hidden)
+        self.assertEqual(change["phase"], "rolled_back", change)
+        self.assertTrue(change["reason"].startswith("Nginx in container nginx still reads the earlier text of nginx.conf: "), change)
+        self.assert_at(before)
+        self.scene.engine.call("POST", "/containers/nginx/restart", t="1")
+        until(self.scene.nginx.listening, "Nginx to listen")
+        commit = self.commit("nginx.conf", lambda text: text.replace("X-Config v2", "X-Config v3"))
+        self.assertEqual(self.ended(commit)["phase"], "applied")
         self.assertEqual(self.header(), "v3")
 
     def test_a_kill_in_the_middle_converges(self):

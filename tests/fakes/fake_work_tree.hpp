@@ -43,6 +43,11 @@ class FakeWorkTree final : public ports::WorkTree {
     co_return pull;
   }
 
+  Task<std::vector<ports::TextChange>> texts(ports::Pull) override {
+    std::vector<ports::TextChange> none;
+    co_return none;
+  }
+
   Task<void> write(ports::Pull pull) override {
     files_of = "torn";
     reach("tree.write.torn");

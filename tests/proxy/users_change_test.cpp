@@ -99,6 +99,29 @@ TEST_CASE("users' files that Nginx refuses are put back before anything is loade
   CHECK(world.reload().changed);
 }
 
+TEST_CASE("a file whose change Nginx does not see is put back, and nothing is loaded") {
+  Users world;
+  auto users = world.change();
+  users.texts = {{"conf/nginx.conf", before_text, after_text}};
+  users.write = []() -> Task<void> { co_return; };  // into another inode than the one that is mounted
+  const auto reload = [&] {
+    return tests::run_virtual(world.clock, world.nginx->reload_users_files({backend("10.213.176.10")}, users));
+  };
+  CHECK(
+      tests::error_of(reload).message() ==
+      "Nginx in container nginx still reads the earlier text of conf/nginx.conf: its container mounts that file by "
+      "itself, and somebody (an editor, git checkout) has put another in its place since; make the container anew, or "
+      "better mount the folder, and push again; the earlier files are back");
+  CHECK(world.put_back == 1);
+  CHECK(world.engine.count("HUP") == 1);
+  SECTION("it sees it") { users.write = world.change().write; }
+  SECTION("a file of another name with the same text is none of Nginx's") {
+    users.texts[0].path = "nginx.conf.example";
+  }
+  SECTION("nor is one that it does not read") { users.texts[0].before = "another"; }
+  CHECK(reload().changed);
+}
+
 TEST_CASE("users' files that mend a broken configuration are loaded") {
   Users world;
   world.engine.broken = "nginx: [emerg] unexpected \"}\" in /etc/nginx/nginx.conf:7";

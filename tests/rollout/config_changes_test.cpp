@@ -35,7 +35,7 @@ TEST_CASE("a push to the config repo is pulled, loaded and kept") {
   CHECK(change.cause == "push of you/infra, commit bbbbbbb");
   CHECK(change.from == before_it);
   CHECK(change.to == commit_of('b'));
-  CHECK(change.reason == "/srv/app is at bbbbbbb, which changes 2 files; Nginx was tested, and serves with it");
+  CHECK(change.reason == "/srv/app is at bbbbbbb, which changes 2 files; Nginx serves with it");
   CHECK(ends(agent) == std::vector<std::string>{"applied: " + change.reason});
   CHECK(agent.complaints.empty());
 }
@@ -46,7 +46,7 @@ TEST_CASE("what is there already is loaded all the same") {
   agent.push_configuration('a');
   agent.work();
   CHECK(host.proxy.reload_calls == 1);
-  CHECK(last_of(agent).reason == "/srv/app was at aaaaaaa already; Nginx was tested, and serves with it");
+  CHECK(last_of(agent).reason == "/srv/app was at aaaaaaa already; Nginx was tested and reloaded");
 }
 
 TEST_CASE("where there is no Nginx nothing is loaded, and it is said") {
@@ -166,10 +166,9 @@ TEST_CASE("a branch that does not follow needs a person, and Nginx serves with t
   agent.push_configuration('b');
   agent.work();
   CHECK(host.work_tree.files_of == commit_of('b'));
-  CHECK(ends(agent) ==
-        std::vector<std::string>{
-            "needs operator: the files of bbbbbbb are there and Nginx was tested, and serves with it, but "
-            "the work tree's branch does not follow: /srv/app has another commit on \"main\" now"});
+  CHECK(ends(agent) == std::vector<std::string>{
+                           "needs operator: the files of bbbbbbb are there and Nginx serves with it, but "
+                           "the work tree's branch does not follow: /srv/app has another commit on \"main\" now"});
 }
 
 TEST_CASE("somebody's git that is at work in the folder is waited for") {
@@ -191,9 +190,8 @@ TEST_CASE("a newer push takes the place of one that waits") {
   CHECK(host.proxy.reload_calls == 1);
   CHECK(host.work_tree.head == commit_of('c'));
   CHECK(ends(agent) ==
-        std::vector<std::string>{
-            "superseded: a newer push took its place",
-            "applied: /srv/app is at ccccccc, which changes 1 file; Nginx was tested, and serves with it"});
+        std::vector<std::string>{"superseded: a newer push took its place",
+                                 "applied: /srv/app is at ccccccc, which changes 1 file; Nginx serves with it"});
 }
 
 TEST_CASE("no switch of a service takes place beside a config change") {
@@ -232,7 +230,7 @@ TEST_CASE("settings that are others now are left to a person, or rolled out at t
   agent.work();
   const std::vector<std::string> names{"backend"};
   const auto plan = run(agent.previews.of(names));
-  const std::string begin = "/srv/app is at bbbbbbb, which changes 1 file; Nginx was tested, and serves with it; ";
+  const std::string begin = "/srv/app is at bbbbbbb, which changes 1 file; Nginx serves with it; ";
   if (!host.config_repo->rolls_out) {
     CHECK(last_of(agent).reason == begin +
                                        "`deployctl plan` shows other settings of llm, backend, and this brings them: "
@@ -264,7 +262,7 @@ TEST_CASE("what cannot be rolled out with the new files, and what deployd itself
   agent.push_configuration('b');
   agent.work();
   CHECK(last_of(agent).reason ==
-        "/srv/app is at bbbbbbb, which changes 1 file; Nginx was tested, and serves with it; it cannot be rolled out: "
+        "/srv/app is at bbbbbbb, which changes 1 file; Nginx serves with it; it cannot be rolled out: "
         "service backend: DB_PASS is not set; restart deployd, which read these when it started: "
         "/srv/app/deploy.d/backend.yaml");
 }

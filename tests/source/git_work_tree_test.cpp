@@ -16,6 +16,12 @@ TEST_CASE("a work tree is brought forward, and git agrees") {
   fs::create_symlink("nginx.conf", site.upstream.folder() / "link");
   const auto next = site.push();
   const auto pull = site.pulled(next);
+  auto of = site.tree();
+  const auto texts = run(of.texts(pull));
+  REQUIRE(texts.size() == 1);
+  CHECK(texts[0].path == "nginx.conf");
+  CHECK(texts[0].before == "worker_processes 1;\n");
+  CHECK(texts[0].after == "worker_processes 2;\nevents {}\n");
   CHECK(pull.from == site.first);
   CHECK(pull.to == next);
   CHECK(pull.files == std::vector<std::string>{"conf.d/new/site.conf", "link", "nginx.conf", "run.sh"});
