@@ -1,5 +1,6 @@
 // A push to the repository of this host's own files, up to what Nginx serves with and what the services get.
 #include <catch2/catch_all.hpp>
+#include <nlohmann/json.hpp>
 
 #include "agent/api/queries.hpp"
 #include "tests/rollout/config_host.hpp"
@@ -244,6 +245,26 @@ TEST_CASE("settings that are others now are left to a person, or rolled out at t
   CHECK(agent.last().commit == commit_of('a'));
   CHECK(agent.last().cause == "config change 1, commit bbbbbbb");
   CHECK(plan[0].differences.empty());
+}
+
+TEST_CASE("what a service takes from a Compose file is a setting, too") {
+  Host host;
+  host.services = {service_named("backend")};
+  host.config_repo->rolls_out = true;
+  std::string user = "1000";
+  host.complete = [&user](domain::Service service) -> Task<domain::Service> {
+    service.container.user = user;
+    co_return service;
+  };
+  Agent agent(host);
+  agent.push({"backend"}, 'a');
+  agent.work();
+  user = "2000";
+  agent.push_configuration('b');
+  agent.work();
+  CHECK(agent.outcomes() == "backend succeeded, backend succeeded");
+  const auto config = nlohmann::json::parse(agent.journal.revisions.get(*agent.last().revision).config);
+  CHECK(domain::service_from_json(config).container.user == "2000");
 }
 
 TEST_CASE("what cannot be rolled out with the new files, and what deployd itself has to read again, is said") {
