@@ -238,7 +238,8 @@ Task<Response> receive_stream(SharedExchange exchange, OnPart on_part, StreamLim
   OnPart collect = [&answer](std::string_view part) {
     answer.body += part.substr(0, Client::error_body_bytes_max - answer.body.size());
   };
-  co_await read_body(exchange, collect, limits.idle ? limits.idle : limits.header);
+  const auto idle = limits.idle ? limits.idle : limits.header;
+  co_await read_body(exchange, collect, idle);
   co_return answer;
 }
 

@@ -114,7 +114,8 @@ Task<ports::SwitchReport> Nginx::apply(std::vector<ports::Route> routes) {
     const auto start = clock_.steady_now();
     // What was proved once for all workers needs one answer only to be believed again.
     const bool proved = !remembered && facts_->proved == *generation;
-    const bool loaded = co_await confirmed(*generation, proved ? 1 : answers_wanted_alone);
+    const int answers_wanted = proved ? 1 : answers_wanted_alone;
+    const bool loaded = co_await confirmed(*generation, answers_wanted);
     report.prove = since(start);
     if (loaded) {
       facts_->proved = *generation;

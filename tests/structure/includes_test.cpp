@@ -94,3 +94,22 @@ TEST_CASE("no shell is ever started: nothing calls system or popen") {
     }
   }
 }
+
+TEST_CASE("no conditional stands in a statement that awaits: g++ 12 destroys its temporaries twice") {
+  const fs::path root = DEPLOY_SOURCE_DIR;
+  int awaiting = 0;
+  for (const auto* top : {"agent", "webhook"}) {
+    for (const auto& entry : fs::recursive_directory_iterator(root / top)) {
+      if (!entry.is_regular_file()) continue;
+      std::ifstream in(entry.path());
+      for (std::string part; std::getline(in, part, ';');) {
+        const auto statement = part.substr(part.find_last_of("{}") + 1);  // npos + 1 is 0
+        if (statement.find("co_await ") == std::string::npos) continue;
+        ++awaiting;
+        INFO(entry.path() << ":" << statement);
+        CHECK(statement.find(" ? ") == std::string::npos);
+      }
+    }
+  }
+  CHECK(awaiting > 300);
+}
