@@ -9,10 +9,12 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "agent/adopt/compose_settings.hpp"
 #include "agent/adopt/doctor.hpp"
 #include "agent/base/atomic_file.hpp"
 #include "agent/base/error.hpp"
 #include "agent/base/host_clock.hpp"
+#include "agent/base/text.hpp"
 #include "agent/config/schema.hpp"
 #include "agent/ctl/commands.hpp"
 #include "agent/ctl/text.hpp"
@@ -109,6 +111,26 @@ Task<std::vector<Finding>> look_around(const config::Configuration& configuratio
   co_return co_await adopt::examine(host);
 }
 
+/// Settings that a service's own file leaves to Compose's files.
+Task<std::vector<Finding>> compose_findings(const config::Configuration& configuration) {
+  std::vector<Finding> findings;
+  source::HostProcessRunner runner;
+  for (const auto& service : configuration.services) {
+    const auto source = configuration.compose.find(service.name);
+    if (source == configuration.compose.end()) continue;
+    try {
+      co_await adopt::with_compose(runner, service, source->second, configuration.agent.network);
+    } catch (const Error& error) {
+      findings.push_back({Finding::Level::problem, "compose", error.message()});
+    }
+  }
+  if (findings.empty() && !configuration.compose.empty()) {
+    findings.push_back({Finding::Level::good, "compose",
+                        "Docker Compose reads the files of " + counted(configuration.compose.size(), "service")});
+  }
+  co_return findings;
+}
+
 }  // namespace
 
 Task<int> doctor(Session session, std::string agent_yaml) {
@@ -119,6 +141,8 @@ Task<int> doctor(Session session, std::string agent_yaml) {
     co_return exit_usage;
   }
   auto findings = co_await look_around(*loaded.configuration);
+  const auto of_compose = co_await compose_findings(*loaded.configuration);
+  findings.insert(findings.end(), of_compose.begin(), of_compose.end());
   findings.push_back(co_await agent_answers(session));
   if (findings.back().level == Finding::Level::good) {
     auto delivery = co_await last_delivery(session, loaded.configuration->agent);

@@ -71,6 +71,8 @@ class Compose(unittest.TestCase):
         self.assertEqual((made["HostConfig"]["Memory"], made["HostConfig"]["RestartPolicy"]["Name"]), (200 << 20, "always"))
         self.assertEqual(made["Config"]["Labels"]["team"], "shop")
         self.assertIn("v1", self.scene.get("/api/info"))
+        doctor = self.agent.ctl("doctor", "--config", str(self.agent.config))
+        self.assertRegex(doctor.stdout, r"good +compose +Docker Compose reads the files of 1 service\n")
         # A second look finds nothing to do.
         same = self.agent.ctl("plan")
         self.assertEqual(same.returncode, 0, same.stdout)
@@ -119,6 +121,9 @@ class Compose(unittest.TestCase):
             self.assertIn(f"backend: rolled back: {reason}; every step", done.stderr)
             self.assertEqual(self.scene.own_containers(), before)
             self.assertEqual(self.agent.view("status")["notes"], [f"no rollout can start: {reason}"])
+            doctor = self.agent.ctl("doctor", "--config", str(self.agent.config))
+            self.assertEqual(doctor.returncode, 1)
+            self.assertIn(f"compose  {reason}\n", doctor.stdout)
             checked = self.validate()
             self.assertEqual(checked.returncode, status, checked.stderr)
             self.assertIn(f": error: {reason}\n" if status else f"note: {reason}\n", checked.stderr)
