@@ -13,7 +13,6 @@
 
 #include "agent/adopt/compose_edit.hpp"
 #include "agent/adopt/compose_import.hpp"
-#include "agent/adopt/compose_runner.hpp"
 #include "agent/adopt/lists.hpp"
 #include "agent/base/error.hpp"
 #include "agent/base/text.hpp"
@@ -209,9 +208,7 @@ class Completion {
 Task<domain::Service> complete(ports::ProcessRunner& runner, domain::Service service, config::ComposeSource source,
                                std::string network) {
   check_files(source.files);
-  ComposeFiles files{source.files, source.project, source.profiles};
-  // That profile says who deploys a service, and not whether it is wanted.
-  add_once(files.profiles, deployed_profile);
+  const auto files = compose_files(source);
   const auto model = co_await read_compose(runner, files);
   const auto variables_file = compose_variables_file(files);
   check_service(model.resolved, source);
@@ -220,6 +217,12 @@ Task<domain::Service> complete(ports::ProcessRunner& runner, domain::Service ser
 }
 
 }  // namespace
+
+ComposeFiles compose_files(const config::ComposeSource& source) {
+  ComposeFiles files{source.files, source.project, source.profiles};
+  add_once(files.profiles, deployed_profile);
+  return files;
+}
 
 Task<domain::Service> with_compose(ports::ProcessRunner& runner, domain::Service service, config::ComposeSource source,
                                    std::string network) {

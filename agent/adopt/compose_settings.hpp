@@ -4,11 +4,16 @@
 
 #include <string>
 
+#include "agent/adopt/compose_runner.hpp"
 #include "agent/config/schema.hpp"
 #include "agent/domain/service.hpp"
 #include "agent/ports/process_runner.hpp"
 
 namespace deploy::adopt {
+
+/// What Compose is to read: with the profile that init gives to deployed services, which says who deploys one, and not
+/// whether it is wanted.
+ComposeFiles compose_files(const config::ComposeSource& source);
 
 /// The service with the container that Compose would make for it, and under `vars` the files that its variables come
 /// from. `network`, the shared one, is left out of its networks: every target joins it. Where several containers cannot

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "agent/adopt/compose_edit.hpp"
 #include "agent/adopt/compose_export.hpp"
 #include "agent/base/error.hpp"
 #include "agent/base/text.hpp"
@@ -119,6 +120,11 @@ class Writer {
           (service.compose ? override_file(agent_, service) : whole_file(agent_, service)).dump(2) + "\n";
       if (!service.settings.proxy.upstream.empty()) {
         out_.files["upstreams/" + service.settings.proxy.upstream + ".conf"] = upstream_text(service.settings);
+      }
+      if (service.left_to_deployctl) {
+        out_.notes.push_back(
+            fmt::format("{}: take the profile {} out of {}, so that `docker compose up` starts it again",
+                        service.settings.name, deployed_profile, fmt::join(service.compose->files, ", ")));
       }
       if (!service.settings.container.pre_stop.empty()) {
         out_.notes.push_back(service.settings.name + ": nobody runs container.pre_stop any more before it is stopped");

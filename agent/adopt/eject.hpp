@@ -17,6 +17,7 @@ struct LiveService {
   std::string image;         // that its containers were made from
   std::vector<std::string> containers;
   std::optional<config::ComposeSource> compose;  // it stands in Compose's files, which go on saying what it is like
+  bool left_to_deployctl = false;                // by the profile that init gave it there
   std::string network_key;  // how these files call the shared network; empty: the service is not on it there
 };
 

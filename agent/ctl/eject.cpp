@@ -4,9 +4,11 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "agent/adopt/compose_edit.hpp"
 #include "agent/adopt/compose_import.hpp"
 #include "agent/adopt/compose_runner.hpp"
 #include "agent/adopt/compose_settings.hpp"
@@ -26,9 +28,9 @@ namespace fs = std::filesystem;
 /// Readable for its owner alone: the users' settings are nobody else's.
 constexpr mode_t file_mode = 0600;
 
-/// How its Compose files call the shared network. What they say by now is noted where that is not what is live.
-Task<std::string> look_at_compose(adopt::LiveService& service, const config::Configuration& configuration,
-                                  std::vector<std::string>& notes) {
+/// What its Compose files say by now is noted where that is not what is live.
+Task<void> look_at_compose(adopt::LiveService& service, const config::Configuration& configuration,
+                           std::vector<std::string>& notes) {
   source::HostProcessRunner runner;
   const auto& source = *service.compose;
   auto configured = service.settings;
@@ -43,9 +45,11 @@ Task<std::string> look_at_compose(adopt::LiveService& service, const config::Con
                     "that: deployctl plan {}",
                     now.name, fmt::join(source.files, ", "), now.name));
   }
-  const adopt::ComposeFiles files{source.files, source.project, source.profiles};
+  const auto files = adopt::compose_files(source);
   const auto model = co_await adopt::read_compose(runner, files);
-  co_return adopt::network_key(model.resolved, source.service, configuration.agent.network);
+  service.network_key = adopt::network_key(model.resolved, source.service, configuration.agent.network);
+  const auto profiles = adopt::import_service(model.resolved, nullptr, source.service).profiles;
+  service.left_to_deployctl = std::ranges::find(profiles, adopt::deployed_profile) != profiles.end();
 }
 
 Task<std::vector<adopt::LiveService>> live_services(Session session, const config::Configuration& configuration,
@@ -65,7 +69,7 @@ Task<std::vector<adopt::LiveService>> live_services(Session session, const confi
     const auto source = configuration.compose.find(live.service);
     if (source != configuration.compose.end()) {
       service.compose = source->second;
-      service.network_key = co_await look_at_compose(service, configuration, notes);
+      co_await look_at_compose(service, configuration, notes);
     }
     services.push_back(std::move(service));
   }

@@ -135,9 +135,12 @@ TEST_CASE("eject says in order how to do without deployctl, and writes what that
           "docker network disconnect deployctl nginx", "docker network rm deployctl"});
   CHECK(
       ejection.notes ==
-      Texts{"backend: nobody runs container.pre_stop any more before it is stopped",
-            "deployd's files (/var/lib/deployctl, agent.yaml, its services and its programs) stay where they are; take "
-            "the network deployctl out of what Nginx is started with, if it stands there"});
+      Texts{
+          "backend: nobody runs container.pre_stop any more before it is stopped",
+          "llm: take the profile deployctl out of /srv/docker-compose.yml, /srv/more.yml, so that `docker compose up` "
+          "starts it again",
+          "deployd's files (/var/lib/deployctl, agent.yaml, its services and its programs) stay where they are; take "
+          "the network deployctl out of what Nginx is started with, if it stands there"});
   REQUIRE(ejection.files.size() == 3);
   CHECK(ejection.files.at("upstreams/api.conf") ==
         "upstream api {\n    server backend:8080 max_fails=3;\n    keepalive 32;\n}\n");

@@ -31,7 +31,7 @@ SERVICES = {
 }
 SERVICES["llm"]["proxy"] = {"port": 8000}
 COMPOSE = {"services": {"api": {"image": "shop/api:never-built", "build": ".", "environment": {"AI_SERVER_URL": "http://llm:8000", "KEY": "${KEY}"},
-                                "networks": ["inner"], "restart": "always"}},
+                                "networks": ["inner"], "restart": "always", "profiles": ["deployctl"]}},
            "networks": {"inner": {"name": NETWORK, "external": True}}}
 
 
@@ -72,6 +72,8 @@ class Eject(unittest.TestCase):
         for file in told["files"]:
             self.assertNotRegex(pathlib.Path(file).read_text(), "t0ken|k3y", file)
             self.assertEqual(pathlib.Path(file).stat().st_mode & 0o777, 0o600)
+        self.assertIn(f"backend: take the profile deployctl out of {SHOP}/docker-compose.yml, so that `docker compose up` starts it again",
+                      told["notes"])
         self.assertIn("frontend: nobody runs container.pre_stop any more before it is stopped", told["notes"])
         again = self.eject()
         self.assertEqual((again.returncode, again.stderr),
