@@ -4,6 +4,7 @@
 #include <catch2/catch_all.hpp>
 #include <string_view>
 
+#include "agent/adopt/compose_export.hpp"
 #include "tests/contract/compose_world.hpp"
 
 namespace deploy::tests {
@@ -154,6 +155,29 @@ TEST_CASE("real Compose: of each key, our container is the one that Compose make
     const auto theirs = what_runs(compose.theirs(std::string(key.name)));
     CHECK(theirs != nothing_said);  // the key is one that shows
     CHECK(json::diff(theirs, what_runs(compose.ours(std::string(key.name)))).dump(1) == "[]");
+  }
+}
+
+TEST_CASE("real Compose: what eject writes of our settings becomes the same container") {
+  ComposeWorld compose(file_of_all_keys());
+  compose.write(".env", "SET=set by .env\n");
+  compose.write("app.env", "OWN=lost\nFILED='a $b'\nQUOTED=\"x y\"\n");
+  compose.create();
+  json written;
+  std::vector<std::string> volumes;
+  for (const auto& key : keys) {
+    const auto settings = compose.settings(std::string(key.name)).container;
+    written[key.name] = adopt::to_compose_service(settings);
+    const auto named = adopt::named_volumes(settings);
+    volumes.insert(volumes.end(), named.begin(), named.end());
+  }
+  ComposeWorld ejected(written, volumes);
+  ejected.write(".env", "SET=set by .env\nFILED='a $b'\nQUOTED=\"x y\"\n");
+  ejected.create();
+  for (const auto& key : keys) {
+    INFO(key.name << ": " << written.at(key.name).dump());
+    const auto ours = what_runs(compose.ours(std::string(key.name)));
+    CHECK(json::diff(ours, what_runs(ejected.theirs(std::string(key.name)))).dump(1) == "[]");
   }
 }
 

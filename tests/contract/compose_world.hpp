@@ -33,12 +33,15 @@ class RememberingRunner final : public ports::ProcessRunner {
 /// A project of one file in a folder of its own. Needs what RealWorld needs, and `docker compose`.
 class ComposeWorld {
  public:
-  explicit ComposeWorld(const nlohmann::json& services) : project_(world_.prefix() + "p") {
+  /// `volumes` are those of another project.
+  explicit ComposeWorld(const nlohmann::json& services, const std::vector<std::string>& volumes = {})
+      : project_(world_.prefix() + "p") {
     model_ = {{"name", project_},
               {"services", services},
               {"volumes", {{"data", nlohmann::json::object()}}},
               {"secrets", {{"token", {{"file", "./secret.txt"}}}}},
               {"configs", {{"app", {{"file", "./app.conf"}}}}}};
+    for (const auto& name : volumes) model_["volumes"][name] = {{"name", name}, {"external", true}};
     for (auto& service : model_["services"]) {
       service["image"] = world_.image();
       const bool has_command = service.contains("command") || service.contains("entrypoint");
@@ -79,16 +82,22 @@ class ComposeWorld {
   /// What the engine says of the one that Compose made.
   nlohmann::json theirs(const std::string& service) { return inspect(project_ + "-" + service + "-1"); }
 
-  /// The same of one that is made with the settings that a rollout would make it with.
-  nlohmann::json ours(const std::string& name) {
+  /// What a rollout would keep of a service.
+  domain::Service settings(const std::string& name) {
     domain::Service service;
     service.name = name;
     config::ComposeSource source;
     source.files = {path("docker-compose.yml")};
     source.service = name;
+    service = run(adopt::with_compose(runner_, service, source, "shared"));
+    service.container.networks.clear();
+    return service;
+  }
+
+  /// The same of one that is made with these settings, as a rollout makes it.
+  nlohmann::json ours(const std::string& name) {
     ports::ContainerSpec spec;
-    spec.settings = config::resolve(run(adopt::with_compose(runner_, service, source, "shared"))).container;
-    spec.settings.networks.clear();
+    spec.settings = config::resolve(settings(name)).container;
     spec.name = world_.prefix() + name;
     spec.image = world_.image();
     spec.labels = {{world_label, world_.prefix()}};
