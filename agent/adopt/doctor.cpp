@@ -245,9 +245,10 @@ class Examination {
     for (const auto& endpoint : shared->endpoints) {
       const bool knows = std::any_of(routing.endpoints.begin(), routing.endpoints.end(),
                                      [&](const auto& other) { return other.network == endpoint.network; });
-      if (knows) continue;
       const auto container = co_await host_.engine.inspect(endpoint.network);
-      if (container) names.push_back(container->name);
+      if (!container) continue;
+      if (!knows) names.push_back(container->name);
+      namesakes(*container);
     }
     if (names.empty()) co_return;
     std::sort(names.begin(), names.end());
@@ -255,6 +256,25 @@ class Examination {
          fmt::format("these are on {} alone, and calls from them do not follow a rollout; connect those that call a "
                      "service to {}, too: {}",
                      agent_.network, agent_.routing.network, fmt::join(names, ", ")));
+  }
+
+  /// Docker asks the shared network for a name before ours, which is internal.
+  void namesakes(const ports::Container& container) {
+    for (const auto& service : host_.configuration.services) {
+      if (service.proxy.port == 0 || service.proxy.dns || !agent_.nginx) continue;
+      const bool has_name =
+          std::any_of(container.networks.begin(), container.networks.end(), [&](const auto& endpoint) {
+            const bool alias =
+                std::find(endpoint.aliases.begin(), endpoint.aliases.end(), service.name) != endpoint.aliases.end();
+            return endpoint.network == agent_.network && (alias || container.name == service.name);
+          });
+      if (!has_name) continue;
+      note("routing",
+           fmt::format(
+               "the container {} has the name {} on {}, so other services' calls to {} reach it and do not follow "
+               "a rollout; where {}'s first rollout does not take it away, rename or remove it",
+               container.name, service.name, agent_.network, service.name, service.name));
+    }
   }
 
   Task<void> nginx() {

@@ -193,6 +193,14 @@ TEST_CASE("doctor names what is missing, and what to do") {
           Lines{"problem routing: the Docker network internal is not deployctl's; choose another name with "
                 "`routing.network` in agent.yaml"});
   }
+  SECTION("who has a service's name") {
+    const auto& service = practice.configuration.services.front().name;
+    practice.container(service, {"internal", "deployctl"});
+    CHECK(practice.complaints() == Lines{"note routing: the container " + service + " has the name " + service +
+                                         " on internal, so other services' calls to " + service +
+                                         " reach it and do not follow a rollout; where " + service +
+                                         "'s first rollout does not take it away, rename or remove it"});
+  }
   SECTION("who does not know the names") {
     practice.container("postgres", {"internal"});
     practice.container("cron", {"internal"});

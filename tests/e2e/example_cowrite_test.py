@@ -50,8 +50,8 @@ class Cowrite(unittest.TestCase):
                          "--post-body", '{"title": "글", "text": "글"}')
         streams = host.load("streams", "--rate", "3", "--connections", "12", "--kinds", "new-get,websocket",
                             "--get-paths", "/ai/stream?ms=3000", "--socket-paths", "/ws/document?ms=3000")
-        browser = host.load("browser", "--target", "127.0.0.1:8102", "--rate", "2", "--connections", "8", "--kinds", "websocket",
-                            "--socket-paths", "/document?ms=3000")
+        browser = host.load("browser", "--rate", "2", "--connections", "8", "--kinds", "websocket",
+                            "--socket-paths", "/document?ms=3000", port=8102)
         for app in APPS:
             host.release(app, "v3")
             host.deliver(app)

@@ -61,6 +61,7 @@ class Dongyang(unittest.TestCase):
 
         self.assertEqual(host.identities(*UNTOUCHED), untouched)
         self.assertEqual(self.sql("SELECT text FROM chats"), "kept")
+        self.a_namesake()
         ai = next(name for name in host.live_containers() if name.startswith("ai"))
         self.assertEqual(host.docker("exec", ai, "ls", "/app/vector_store"), "document")
 
@@ -72,12 +73,23 @@ class Dongyang(unittest.TestCase):
         host.prune_images()
         self.assertEqual(host.live_containers(), before)
         self.assertEqual(sorted(host.compose("ps", "--services").split()), ["nginx", "postgres"])
-        # A container of somebody else that takes a service's name, on the shared network, is not called by anybody.
-        host.docker("run", "--detach", "--name", "ai", "--network", "dongyang_chatbot-network", "node:local", "sleep", "60")
+
+    def a_namesake(self):
+        """A container of somebody else has a service's name on the shared network: nothing that cannot reach its service goes out."""
+        host = self.host
+        host.docker("run", "--detach", "--name", "ai", "--network", "dongyang_chatbot-network", "node:local", "sleep", "600")
+        doctor = host.agent.ctl("doctor", "--config", str(host.config))
+        self.assertIn("the container ai has the name ai on dongyang_chatbot-network, so other services' calls to ai reach it",
+                      doctor.stdout + doctor.stderr)
+        before = host.live_containers()
         host.release("backend", "v4")
         host.deliver("backend")
-        self.assertEqual(host.settled(6)[-1]["phase"], "succeeded")
+        self.assertEqual(host.settled(6)[-1]["phase"], "rolled_back")
+        self.assertEqual(host.live_containers(), before)
         host.docker("rm", "--force", "ai")
+        done = host.agent.ctl("rollout", "backend")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn('"version":"v4"', host.get("http://127.0.0.1/api/version")[1])
 
 
 if __name__ == "__main__":

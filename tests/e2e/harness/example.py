@@ -180,8 +180,8 @@ class Example:
                 named[container["Names"][0].lstrip("/")] = container["Id"]
         return named
 
-    def load(self, name, *arguments):
-        load = OutsideLoad(name, HOST / "load", ["--target", "127.0.0.1:80", *arguments])
+    def load(self, name, *arguments, port=80):
+        load = OutsideLoad(name, HOST / "load", ["--target", f"127.0.0.1:{port}", *arguments])
         load.start()
         self.loads.append(load)
         return load
