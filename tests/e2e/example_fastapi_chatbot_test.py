@@ -47,7 +47,8 @@ class FastapiChatbot(unittest.TestCase):
         host.deliver("app")
         failed = host.settled(2)[-1]
         self.assertEqual(failed["phase"], "rolled_back", failed)
-        self.assertIn('column "title" of relation "conversations" already exists', failed["reason"])
+        shown = host.agent.ctl("show", str(failed["id"])).stdout
+        self.assertIn('column "title" of relation "conversations" already exists', shown)
         self.assertEqual(host.live_containers(), before)
         back = host.agent.ctl("rollback", "app")
         self.assertEqual(back.returncode, 0, back.stderr)
