@@ -154,31 +154,36 @@ class Examination {
 
   /// Each address once, as polling and a rollout would ask it.
   Task<void> repositories() {
+    struct Remote {
+      std::string who;
+      domain::GitSource git;
+      std::string branch;
+    };
+    std::vector<Remote> remotes;
+    for (const auto& service : host_.configuration.services) {
+      if (service.source.git) remotes.push_back({service.name, *service.source.git, service.branch});
+      for (const auto& other : service.rebuilt_by) {
+        if (other.git) remotes.push_back({service.name, *other.git, other.branch});
+      }
+    }
+    if (const auto& own = agent_.config_repo) remotes.push_back({"config_repo", own->git, own->branch});
     std::set<std::pair<std::string, std::string>> asked;
     std::size_t answered = 0;
-    for (const auto& service : host_.configuration.services) {
-      std::vector<std::pair<domain::GitSource, std::string>> all;
-      if (service.source.git) all.emplace_back(*service.source.git, service.branch);
-      for (const auto& other : service.rebuilt_by) {
-        if (other.git) all.emplace_back(*other.git, other.branch);
+    for (const auto& [who, git, branch] : remotes) {
+      if (!asked.emplace(git.url, branch).second) continue;
+      if (!git.token_env.empty() && std::getenv(git.token_env.c_str()) == nullptr) {
+        note("git", fmt::format("{}: {} was not asked, because the variable {} is not set here; set it, and look again",
+                                who, git.url, git.token_env));
+        continue;
       }
-      for (const auto& [git, branch] : all) {
-        if (!asked.emplace(git.url, branch).second) continue;
-        if (!git.token_env.empty() && std::getenv(git.token_env.c_str()) == nullptr) {
-          note("git",
-               fmt::format("{}: {} was not asked, because the variable {} is not set here; set it, and look again",
-                           service.name, git.url, git.token_env));
-          continue;
-        }
-        std::string failure;
-        try {
-          co_await host_.source.tip(git, branch);
-          ++answered;
-        } catch (const Error& error) {
-          failure = error.message();
-        }
-        if (!failure.empty()) problem("git", service.name + ": " + failure);
+      std::string failure;
+      try {
+        co_await host_.source.tip(git, branch);
+        ++answered;
+      } catch (const Error& error) {
+        failure = error.message();
       }
+      if (!failure.empty()) problem("git", who + ": " + failure);
     }
     if (answered == 0) co_return;
     good("git", answered == 1 ? "1 repository and its branch was found"

@@ -281,6 +281,11 @@ TEST_CASE("doctor asks each git remote once, as polling would") {
       "file:///backend", Error(ErrorKind::invalid, "cannot fetch file:///backend: the server refused the key"));
   CHECK(practice.about("git") == Lines{"problem: backend: cannot fetch file:///backend: the server refused the key",
                                        "good: 1 repository and its branch was found"});
+  auto& own = practice.configuration.agent.config_repo.emplace();
+  own.branch = "main";
+  own.git.url = "file:///infra";
+  CHECK(practice.about("git")[1] == "problem: config_repo: file:///infra has no branch \"main\"");
+  practice.configuration.agent.config_repo.reset();
   services[1].rebuilt_by.clear();
   services[0].source.git->token_env = "NO_SUCH_VARIABLE";
   services.resize(1);
