@@ -7,6 +7,7 @@
 #include "agent/api/commands.hpp"
 #include "agent/base/error.hpp"
 #include "agent/rollout/dump_file.hpp"
+#include "tests/fakes/run.hpp"
 #include "tests/fakes/temp_dir.hpp"
 #include "tests/rollout/hooks.hpp"
 
