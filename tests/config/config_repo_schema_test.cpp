@@ -51,7 +51,7 @@ TEST_CASE("what a config repo lacks, or has wrong, is said") {
         "  config_repo: { apply: always }\n"
         "               ^\n"
         "  hint: e.g. url: https://github.com/owner/name.git\n"
-        "agent.yaml:2:23: error: `config_repo.apply` must be `ask` or `rollout`\n"
+        "agent.yaml:2:23: error: `config_repo.apply` must be one of ask, rollout, not `always`\n"
         "  config_repo: { apply: always }\n"
         "                        ^\n");
   CHECK(
@@ -71,7 +71,7 @@ TEST_CASE("what a config repo lacks, or has wrong, is said") {
       "agent.yaml:2:37: error: `config_repo.branch` must be the name of a branch, without patterns\n"
       "  config_repo: { repo: infra, branch: \"v*\", folder: /f, url: \"ssh://h/r\", context: . }\n"
       "                                      ^\n"
-      "agent.yaml:2:78: error: `config_repo.context` is not a known key\n"
+      "agent.yaml:2:73: error: `config_repo.context` is not a known key\n"
       "  config_repo: { repo: infra, branch: \"v*\", folder: /f, url: \"ssh://h/r\", context: . }\n"
-      "                                                                               ^\n");
+      "                                                                          ^\n");
 }
