@@ -37,13 +37,13 @@ std::string recreation_note(const NginxRecreation& recreation) {
 }
 
 std::optional<NginxRecreation> recreation_from(const std::string& note) {
-  const auto json = nlohmann::json::parse(note, nullptr, false);
-  if (!json.is_object()) return std::nullopt;
+  const auto said = nlohmann::json::parse(note, nullptr, false);
+  if (!said.is_object()) return std::nullopt;
   return NginxRecreation{{},
-                         json.value("files", std::vector<std::string>{}),
-                         json.value("project", ""),
-                         json.value("service", ""),
-                         json.value("container", "")};
+                         said.value("files", std::vector<std::string>{}),
+                         said.value("project", ""),
+                         said.value("service", ""),
+                         said.value("container", "")};
 }
 
 /// `docker compose up -d --no-deps nginx`, and waits until Nginx runs in it. Returns how long that took.

@@ -232,8 +232,9 @@ void add_host_commands(CLI::App& app, Arguments& arguments) {
   auto& init = arguments.init;
   init_command->add_option("DIR", init.folders, "Folders of Compose projects and repositories; else what containers name");
   init_command->add_option("--config", arguments.config, "The agent's file, there or not")->capture_default_str();
-  init_command->add_option("--service", init.services, "A container that is a service, although it looks like no app");
-  init_command->add_option("--not", init.not_services, "A container that is no service");
+  init_command->add_option("--service", init.services, "A container that is a service, although it looks like no app")
+      ->allow_extra_args(false);
+  init_command->add_option("--not", init.not_services, "A container that is no service")->allow_extra_args(false);
   init_command->add_option("--nginx", init.nginx, "The container that Nginx runs in, where several could be meant");
   init_command->add_option("--state", init.state, "The state folder of a new agent.yaml")->default_str("/var/lib/deployctl");
   init_command->add_option("--engine", init.engine, "The engine's socket of a new agent.yaml");
