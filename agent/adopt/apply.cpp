@@ -52,7 +52,8 @@ Task<milliseconds> make_nginx_anew(ApplyTools tools, NginxRecreation recreation)
   ports::ProcessSpec spec;
   spec.argv = {"docker", "compose"};
   for (const auto& file : recreation.files) spec.argv.insert(spec.argv.end(), {"--file", file});
-  spec.argv.insert(spec.argv.end(), {"--project-name", recreation.project, "up", "--detach", "--no-deps", recreation.service});
+  spec.argv.insert(spec.argv.end(),
+                   {"--project-name", recreation.project, "up", "--detach", "--no-deps", recreation.service});
   spec.deadline = recreate_deadline;
   const auto result = co_await tools.runner.run(spec);
   if (result.exit_code != 0) {
@@ -126,9 +127,10 @@ class Apply {
     if (known) co_return;
     std::error_code failure;
     if (std::filesystem::exists(survey_.state_folder + "/state.db", failure)) {
-      throw Error(ErrorKind::not_found, fmt::format("nothing was changed: the network {} is not there, and {} says that "
-                                                    "deployd made it; start deployd, which makes it again",
-                                                    survey_.routing_network, survey_.state_folder));
+      throw Error(ErrorKind::not_found,
+                  fmt::format("nothing was changed: the network {} is not there, and {} says that "
+                              "deployd made it; start deployd, which makes it again",
+                              survey_.routing_network, survey_.state_folder));
     }
     const ports::Labels labels{{domain::labels::instance, tools_.instance}};
     co_await proxy::ensure_network(tools_.engine, survey_.routing_network, survey_.routing_subnet, labels);
@@ -206,7 +208,8 @@ class Apply {
     const auto workers = co_await place->workers(nginx);
     const auto test = co_await place->test(nginx.id, workers.master->title);
     if (test.passed) co_return;
-    throw Error(ErrorKind::invalid, fmt::format("nginx -t {} refuses the changed files: {}", place->text(), trim(test.output)));
+    throw Error(ErrorKind::invalid,
+                fmt::format("nginx -t {} refuses the changed files: {}", place->text(), trim(test.output)));
   }
 
   Task<std::string> put_back() {

@@ -1,5 +1,5 @@
-// Makes a proposal true: writes its files, lets Compose and Nginx judge them, makes Nginx's container anew where that was
-// allowed, and puts everything back where anything fails.
+// Makes a proposal true: writes its files, lets Compose and Nginx judge them, makes Nginx's container anew where that
+// was allowed, and puts everything back where anything fails.
 #pragma once
 
 #include <chrono>
@@ -24,7 +24,7 @@ struct ApplyTools {
 };
 
 struct Applied {
-  std::string copies;                                 // the folder with what was there before; empty: nothing was
+  std::string copies;                                   // the folder with what was there before; empty: nothing was
   std::optional<std::chrono::milliseconds> nginx_away;  // how long making Nginx's container anew took
 };
 

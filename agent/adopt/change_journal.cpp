@@ -88,7 +88,8 @@ void ChangeJournal::begin(const std::vector<FileChange>& files, const std::vecto
   }
   for (const auto& file : files) {
     if (text_now(file.path) == file.before) continue;
-    throw Error(ErrorKind::conflict, fmt::format("nothing was changed: {} was changed meanwhile; run this again", file.path));
+    throw Error(ErrorKind::conflict,
+                fmt::format("nothing was changed: {} was changed meanwhile; run this again", file.path));
   }
   files_ = files;
   run_ = folder_ / stamp();
@@ -131,9 +132,10 @@ void ChangeJournal::load(const fs::path& run) {
   entries_.clear();
   const auto list = nlohmann::json::parse(read_file(run / list_file, file_bytes_max), nullptr, false);
   if (!list.is_object()) {
-    throw Error(ErrorKind::invalid, fmt::format("{} cannot be read: it lists what an earlier run began to change; compare "
-                                                "the copies beside it with your files, then remove it",
-                                                (run / list_file).string()));
+    throw Error(ErrorKind::invalid,
+                fmt::format("{} cannot be read: it lists what an earlier run began to change; compare "
+                            "the copies beside it with your files, then remove it",
+                            (run / list_file).string()));
   }
   for (const auto& file : list.value("files", nlohmann::json::array())) {
     entries_.push_back({file.value("path", ""), file.value("existed", false), file.value("copy", "")});

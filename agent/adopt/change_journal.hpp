@@ -1,7 +1,7 @@
 // Writes several files of different owners as one change: all of them, or none. Before the first is touched, a copy of
-// each and a list of them are on the disk, so that a run that is cut short is undone by the next one. Files that are there
-// are written in place, because a file that is mounted alone is its inode; new ones appear as a whole. Blocking; one
-// thread.
+// each and a list of them are on the disk, so that a run that is cut short is undone by the next one. Files that are
+// there are written in place, because a file that is mounted alone is its inode; new ones appear as a whole. Blocking;
+// one thread.
 #pragma once
 
 #include <filesystem>

@@ -62,9 +62,10 @@ class FileEdit {
   void give_profile(const ComposeKey& service) {
     if (lines_.find(service, "profiles")) return;  // a habitual `up -d` leaves it alone already
     lines_.insert(service.at + 1, fmt::format("{}profiles: [{}]", blanks(inner_indent(service)), deployed_profile));
-    change(service.at, fmt::format("the service {} gets the profile {}, so that `docker compose up -d` starts no second "
-                                   "copy of it",
-                                   service.name, deployed_profile));
+    change(service.at,
+           fmt::format("the service {} gets the profile {}, so that `docker compose up -d` starts no second "
+                       "copy of it",
+                       service.name, deployed_profile));
   }
 
   void drop_ports(const ComposeKey& service) {
@@ -166,8 +167,8 @@ class FileEdit {
       lines_.replace(list->at, fmt::format("{}{}: {}", blanks(list->indent), key, flow));
       return true;
     }
-    problem(list->at, fmt::format("`{}` of {} is no list of lines; write it so, or add {} yourself", key, service.name,
-                                  written));
+    problem(list->at,
+            fmt::format("`{}` of {} is no list of lines; write it so, or add {} yourself", key, service.name, written));
     return false;
   }
 
@@ -208,8 +209,8 @@ class FileEdit {
       for (const auto& [at, name] : items) {
         const auto& line = lines_.line(at);
         const auto comment = line.find(" #");
-        lines_.replace(at, fmt::format("{}{}:{}", blanks(deeper), name,
-                                       comment == std::string::npos ? "" : line.substr(comment)));
+        lines_.replace(
+            at, fmt::format("{}{}:{}", blanks(deeper), name, comment == std::string::npos ? "" : line.substr(comment)));
       }
       lines_.append(networks->end - 1, blanks(deeper) + entry());
     } else if (const auto names = ComposeLines::flow_items(networks->value); !names.empty()) {
@@ -260,12 +261,8 @@ class FileEdit {
     change(networks->at, fmt::format("the network {} is deployctl's", name));
   }
 
-  void change(std::size_t at, std::string what) {
-    changed_.push_back(fmt::format("{}:{}: {}", file_, at + 1, what));
-  }
-  void problem(std::size_t at, std::string what) {
-    problems_.push_back(fmt::format("{}:{}: {}", file_, at + 1, what));
-  }
+  void change(std::size_t at, std::string what) { changed_.push_back(fmt::format("{}:{}: {}", file_, at + 1, what)); }
+  void problem(std::size_t at, std::string what) { problems_.push_back(fmt::format("{}:{}: {}", file_, at + 1, what)); }
 
   const std::string& file_;
   const std::string& text_;

@@ -12,7 +12,7 @@ namespace deploy::adopt {
 /// Nginx's service, as it is to be.
 struct NginxInCompose {
   std::string service;
-  std::string mount;  // "./nginx/upstreams:/etc/nginx/upstreams:ro"; empty: it sees the folder already
+  std::string mount;         // "./nginx/upstreams:/etc/nginx/upstreams:ro"; empty: it sees the folder already
   std::string mount_inside;  // "/etc/nginx/upstreams"
   std::string network;       // the routing network's name; empty: none is wanted
   std::string address;

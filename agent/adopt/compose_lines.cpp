@@ -49,7 +49,8 @@ std::string without_anchor(std::string_view value) {
 /// A key at the beginning of a line, and what follows its colon.
 std::optional<std::pair<std::string, std::string>> key_in(const std::string& line) {
   const auto content = std::string_view(line).substr(indent_of(line));
-  if (content.empty() || content.front() == '#' || content.front() == '-' || content.front() == '?') return std::nullopt;
+  if (content.empty() || content.front() == '#' || content.front() == '-' || content.front() == '?')
+    return std::nullopt;
   const auto text = content.substr(0, comment_in(content));
   std::size_t colon = 0;
   if (text.front() == '"' || text.front() == '\'') {

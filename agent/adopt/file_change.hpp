@@ -16,8 +16,8 @@ struct FileChange {
   bool secret = false;  // its text is not shown
 };
 
-/// A unified diff that `git apply` takes; `shown_path` stands in it, without "a/" and "b/". Empty where nothing differs.
-/// Throws Error(failed).
+/// A unified diff that `git apply` takes; `shown_path` stands in it, without "a/" and "b/". Empty where nothing
+/// differs. Throws Error(failed).
 std::string unified_diff(const FileChange& change, const std::string& shown_path);
 
 }  // namespace deploy::adopt

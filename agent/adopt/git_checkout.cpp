@@ -122,7 +122,8 @@ std::string without_credentials(std::string url) {
 }
 
 bool is_path_character(char c) {
-  return std::isalnum(static_cast<unsigned char>(c)) != 0 || std::string_view("/_-.?=&").find(c) != std::string_view::npos;
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+         std::string_view("/_-.?=&").find(c) != std::string_view::npos;
 }
 
 }  // namespace
@@ -185,8 +186,9 @@ bool runs_on_push(const std::string& text) {
     if (std::ranges::any_of(value->items, [&](const auto* item) { return is_push(*item); })) return true;
     for (const auto& [event, settings] : value->entries) {
       if (!is_push(*event)) continue;
-      const auto only_tags = std::ranges::any_of(settings->entries, [](const auto& entry) { return entry.first->text == "tags"; }) &&
-                             std::ranges::none_of(settings->entries, [](const auto& entry) { return entry.first->text == "branches"; });
+      const auto only_tags =
+          std::ranges::any_of(settings->entries, [](const auto& entry) { return entry.first->text == "tags"; }) &&
+          std::ranges::none_of(settings->entries, [](const auto& entry) { return entry.first->text == "branches"; });
       return !only_tags;
     }
   }
@@ -204,8 +206,8 @@ std::vector<std::string> asked_in(std::string_view text) {
     while (path_end < rest.size() && is_path_character(rest[path_end])) ++path_end;
     std::string asked(rest.substr(host_end + 1, path_end - host_end - 1));
     const auto slash = asked.find('/');
-    const bool has_port = slash != std::string::npos && slash > 0 && slash <= 5 &&
-                          asked.find_first_not_of("0123456789") == slash;
+    const bool has_port =
+        slash != std::string::npos && slash > 0 && slash <= 5 && asked.find_first_not_of("0123456789") == slash;
     while (asked.ends_with('.')) asked.pop_back();
     if (has_port && asked.size() > slash + 1) found.push_back(std::move(asked));
   }

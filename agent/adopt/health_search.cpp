@@ -26,9 +26,11 @@ bool is_good(int status) { return status >= 200 && status < 300; }
 /// The beginning of a body on one line, printable.
 std::string shown_body(const std::string& body) {
   std::string text;
-  for (const auto& character : config::split_characters(body.substr(0, config::invalid_utf8(body).value_or(body.size())))) {
+  for (const auto& character :
+       config::split_characters(body.substr(0, config::invalid_utf8(body).value_or(body.size())))) {
     if (text.size() + character.size() > body_shown_max) return text + "…";
-    const bool control = character.size() == 1 && (static_cast<unsigned char>(character[0]) < 0x20 || character[0] == 0x7F);
+    const bool control =
+        character.size() == 1 && (static_cast<unsigned char>(character[0]) < 0x20 || character[0] == 0x7F);
     text += control ? " " : character;
   }
   return std::string(trim(text));
@@ -38,7 +40,8 @@ std::string shown_body(const std::string& body) {
 std::map<std::string, std::string> state_in(const std::string& body) {
   const auto value = nlohmann::json::parse(body, nullptr, false);
   if (!value.is_object()) return {};
-  if (const auto success = value.find("success"); success != value.end() && *success == true) return {{"/success", "true"}};
+  if (const auto success = value.find("success"); success != value.end() && *success == true)
+    return {{"/success", "true"}};
   const auto status = value.find("status");
   if (status == value.end() || !status->is_string()) return {};
   auto word = status->get<std::string>();
@@ -81,10 +84,11 @@ Task<FoundHealth> search_health(FoundService service, std::string address, Healt
   found.docker = service.container.has_healthcheck && service.container.healthy;
   if (!found.docker) found.tcp = co_await questions.accepts(address, service.port);
   found.notes.push_back(found.docker ? "its HEALTHCHECK is proposed, which says nothing before its first interval"
-                        : found.tcp  ? "that its port is open is all that is proposed as its health check; an app can be "
-                                       "ill with an open port, so name a path that tells"
-                                     : "no health check of it was passed; write one into its file before the first "
-                                       "rollout");
+                        : found.tcp
+                            ? "that its port is open is all that is proposed as its health check; an app can be "
+                              "ill with an open port, so name a path that tells"
+                            : "no health check of it was passed; write one into its file before the first "
+                              "rollout");
   co_return found;
 }
 

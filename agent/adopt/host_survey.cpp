@@ -127,7 +127,8 @@ class Look {
     }
     for (const auto& folder : wish_.folders) {
       std::vector<std::string> files;
-      const auto first = std::ranges::find_if(compose_names, [&](const auto* name) { return is_there(fs::path(folder) / name); });
+      const auto first =
+          std::ranges::find_if(compose_names, [&](const auto* name) { return is_there(fs::path(folder) / name); });
       if (first == compose_names.end()) continue;
       files.push_back((fs::path(folder) / *first).string());
       for (const auto* name : override_names) {
@@ -143,9 +144,10 @@ class Look {
     }
     for (const auto& file : files) {
       if (is_there(file)) continue;
-      problems_.push_back(fmt::format("the containers of the project {} were made from {}, which is not there; put it back, "
-                                      "or leave them out with --not",
-                                      name, file));
+      problems_.push_back(
+          fmt::format("the containers of the project {} were made from {}, which is not there; put it back, "
+                      "or leave them out with --not",
+                      name, file));
       co_return;
     }
     ComposeProject found;
@@ -173,20 +175,23 @@ class Look {
   }
 
   const InspectedContainer* nginx_container() {
-    const auto wanted = wish_.configuration && wish_.configuration->agent.nginx ? wish_.configuration->agent.nginx->container
-                                                                              : wish_.nginx;
+    const auto wanted = wish_.configuration && wish_.configuration->agent.nginx
+                            ? wish_.configuration->agent.nginx->container
+                            : wish_.nginx;
     std::vector<const InspectedContainer*> found;
     for (const auto& container : out_.containers) {
       if (container.ours) continue;
       if (wanted.empty() ? looks_like_nginx(container) : container.name == wanted) found.push_back(&container);
     }
     if (!wanted.empty() && found.empty()) {
-      problems_.push_back(fmt::format("there is no container {} that runs; start it, or name Nginx's with --nginx", wanted));
+      problems_.push_back(
+          fmt::format("there is no container {} that runs; start it, or name Nginx's with --nginx", wanted));
     }
     if (found.size() < 2) return found.empty() ? nullptr : found.front();
     // Apps may have an Nginx of their own inside; the one that passes requests on has the ports.
     std::erase_if(found, [](const auto* container) {
-      return std::ranges::none_of(container->settings.ports, [](const auto& port) { return port.container == 80 || port.container == 443; });
+      return std::ranges::none_of(container->settings.ports,
+                                  [](const auto& port) { return port.container == 80 || port.container == 443; });
     });
     if (found.size() == 1) return found.front();
     problems_.emplace_back("several containers could be the Nginx that passes requests on; name it with --nginx");
@@ -229,7 +234,8 @@ class Look {
 
   void add_checkout(std::optional<GitCheckout> checkout) {
     if (!checkout) return;
-    const bool known = std::ranges::any_of(out_.checkouts, [&](const auto& other) { return other.root == checkout->root; });
+    const bool known =
+        std::ranges::any_of(out_.checkouts, [&](const auto& other) { return other.root == checkout->root; });
     if (!known) out_.checkouts.push_back(std::move(*checkout));
   }
 
@@ -243,7 +249,8 @@ class Look {
     for (const auto& project : out_.projects) {
       for (const auto& name : compose_services(project.model.resolved)) {
         const auto service = import_service(project.model.resolved, project.model.written, name);
-        if (service.build && service.build->context.starts_with('/')) add_checkout(find_checkout(service.build->context));
+        if (service.build && service.build->context.starts_with('/'))
+          add_checkout(find_checkout(service.build->context));
       }
     }
   }
@@ -272,7 +279,8 @@ class Look {
   }
 
   void own_files() {
-    for (const auto* name : {"agent.yaml", "webhook-secret", take_up_file, waiting_ports_file}) own_file(fs::path(out_.config_folder) / name);
+    for (const auto* name : {"agent.yaml", "webhook-secret", take_up_file, waiting_ports_file})
+      own_file(fs::path(out_.config_folder) / name);
     std::vector<fs::path> folders{fs::path(out_.config_folder) / "deploy.d"};
     if (out_.nginx) folders.emplace_back(out_.nginx->upstreams);
     for (const auto& folder : folders) {
@@ -286,7 +294,8 @@ class Look {
     if (waiting == out_.present.end()) return;
     const auto list = nlohmann::json::parse(waiting->second, nullptr, false);
     for (const auto& entry : list.is_array() ? list : nlohmann::json::array()) {
-      if (entry.is_object()) out_.waiting_ports.push_back({entry.value("service", ""), entry.value("port", std::uint16_t{0})});
+      if (entry.is_object())
+        out_.waiting_ports.push_back({entry.value("service", ""), entry.value("port", std::uint16_t{0})});
     }
   }
 

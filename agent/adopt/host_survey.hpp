@@ -29,8 +29,8 @@ struct SurveyWish {
   std::vector<std::string> folders;  // of Compose projects and repositories; none: what the containers name
   std::string agent_yaml;            // absolute
   std::optional<config::Configuration> configuration;  // where it is there already
-  std::string state_folder;  // of a new one
-  std::string nginx;         // the container; empty: the one that there is
+  std::string state_folder;                            // of a new one
+  std::string nginx;                                   // the container; empty: the one that there is
   std::string webhook_secret;
 };
 

@@ -147,8 +147,7 @@ class Reader {
     auto& settings = out_.settings;
     settings.entrypoint = as_templates(own<Texts>("Entrypoint", {}));
     // Another entrypoint than the image's takes the image's command away, too.
-    settings.command =
-        as_templates(settings.entrypoint.empty() ? own<Texts>("Cmd", {}) : texts(config_, "Cmd"));
+    settings.command = as_templates(settings.entrypoint.empty() ? own<Texts>("Cmd", {}) : texts(config_, "Cmd"));
     settings.user = as_template(own<std::string>("User", ""));
     settings.working_dir = as_template(own<std::string>("WorkingDir", ""));
     settings.stop_signal = own<std::string>("StopSignal", "");
@@ -181,9 +180,10 @@ class Reader {
       } else if (type == "volume" && text(mount, "Name").size() != anonymous_name_length) {
         out_.settings.volumes.push_back(as_template(text(mount, "Name") + ":" + inside + mode));
       } else if (type == "volume") {
-        left_out(fmt::format("{} is a volume without a name, and a new container gets an empty one; give it a name if "
-                             "what is in it must stay",
-                             inside));
+        left_out(
+            fmt::format("{} is a volume without a name, and a new container gets an empty one; give it a name if "
+                        "what is in it must stay",
+                        inside));
       } else if (type != "tmpfs") {
         left_out(fmt::format("{} is mounted as {}, which is not supported", inside, type));
       }
@@ -322,7 +322,8 @@ InspectedContainer read_inspected(const Json& container, const Json& image) {
   try {
     return Reader(container, image).read();
   } catch (const Json::exception& error) {
-    throw Error(ErrorKind::invalid, fmt::format("what the engine says of a container cannot be read: {}", error.what()));
+    throw Error(ErrorKind::invalid,
+                fmt::format("what the engine says of a container cannot be read: {}", error.what()));
   }
 }
 

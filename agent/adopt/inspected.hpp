@@ -29,20 +29,20 @@ struct InspectedContainer {
   std::map<std::string, std::string> image_labels;
   bool running = false;
   std::int64_t pid = 0;
-  bool ours = false;                                    // deployctl made it
-  bool has_healthcheck = false;                         // its own or the image's
-  bool healthy = false;                                 // says that
-  std::vector<std::string> health_test;                 // its own or the image's
-  std::string project;                                  // of Compose; empty: Compose did not make it
-  std::string service;                                  // in that project
+  bool ours = false;                     // deployctl made it
+  bool has_healthcheck = false;          // its own or the image's
+  bool healthy = false;                  // says that
+  std::vector<std::string> health_test;  // its own or the image's
+  std::string project;                   // of Compose; empty: Compose did not make it
+  std::string service;                   // in that project
   std::string project_folder;
   std::vector<std::string> project_files;
-  std::map<std::string, std::string> environment;       // all of it
-  domain::ContainerSettings settings;                   // without `environment` and `networks`; texts with `$` as `$$`
-  std::map<std::string, std::string> set_environment;   // what is not the image's
-  std::map<std::string, std::vector<std::string>> networks;   // name -> the names that it has there
-  std::map<std::string, std::string> addresses;         // network -> IPv4, dotted
-  std::vector<std::uint16_t> exposed_ports;             // TCP
+  std::map<std::string, std::string> environment;      // all of it
+  domain::ContainerSettings settings;                  // without `environment` and `networks`; texts with `$` as `$$`
+  std::map<std::string, std::string> set_environment;  // what is not the image's
+  std::map<std::string, std::vector<std::string>> networks;  // name -> the names that it has there
+  std::map<std::string, std::string> addresses;              // network -> IPv4, dotted
+  std::vector<std::uint16_t> exposed_ports;                  // TCP
   std::vector<BindMount> binds;
   std::vector<std::string> left_out;  // what cannot be said in a service's file, a sentence each
 };

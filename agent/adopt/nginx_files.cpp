@@ -41,7 +41,8 @@ std::vector<std::string> matches(const fs::path& root, const std::string& patter
   glob_t found{};
   std::vector<std::string> paths;
   if (glob((prefix + pattern).c_str(), 0, nullptr, &found) == 0) {
-    for (std::size_t i = 0; i < found.gl_pathc; ++i) paths.emplace_back(std::string(found.gl_pathv[i]).substr(prefix.size()));
+    for (std::size_t i = 0; i < found.gl_pathc; ++i)
+      paths.emplace_back(std::string(found.gl_pathv[i]).substr(prefix.size()));
   }
   globfree(&found);
   return paths;
@@ -110,8 +111,10 @@ void choose_upstreams_folder(NginxOnHost& nginx, const std::string& main) {
   if (const auto known = host_path(nginx.container, usual_folder)) return use(*known, usual_folder);
   for (const auto& bind : binds) {
     std::error_code failure;
-    const bool has_files = std::ranges::any_of(nginx.host_paths, [&](const auto& file) { return is_below(file.first, bind.inside); });
-    if (has_files && fs::is_directory(bind.host, failure)) return use(bind.host + "/upstreams", bind.inside + "/upstreams");
+    const bool has_files =
+        std::ranges::any_of(nginx.host_paths, [&](const auto& file) { return is_below(file.first, bind.inside); });
+    if (has_files && fs::is_directory(bind.host, failure))
+      return use(bind.host + "/upstreams", bind.inside + "/upstreams");
   }
   nginx.upstreams_inside = usual_folder;
   const auto conf = nginx.host_paths.find(main);
@@ -119,9 +122,9 @@ void choose_upstreams_folder(NginxOnHost& nginx, const std::string& main) {
   if (any != nginx.host_paths.end()) {
     nginx.upstreams = (fs::path(any->second).parent_path() / "upstreams").string();
   } else {
-    nginx.upstreams = (fs::path(nginx.container.project_folder.empty() ? "/srv/nginx" : nginx.container.project_folder) /
-                       "upstreams")
-                          .string();
+    nginx.upstreams =
+        (fs::path(nginx.container.project_folder.empty() ? "/srv/nginx" : nginx.container.project_folder) / "upstreams")
+            .string();
   }
 }
 

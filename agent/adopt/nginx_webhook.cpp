@@ -33,7 +33,8 @@ const NginxDirective* busiest(const NginxConf& conf, const std::vector<std::stri
   for (const auto& server : conf.servers()) {
     const auto count = std::ranges::count_if(conf.passes(), [&](const NginxPass& pass) {
       const bool inside = std::ranges::find(pass.blocks, server.directive) != pass.blocks.end();
-      return inside && std::ranges::any_of(upstreams, [&](const auto& name) { return same_host(name, pass.address.host); });
+      return inside &&
+             std::ranges::any_of(upstreams, [&](const auto& name) { return same_host(name, pass.address.host); });
     });
     if (count > most) {
       most = count;
@@ -48,7 +49,8 @@ const NginxDirective* busiest(const NginxConf& conf, const std::vector<std::stri
 WebhookLocation add_webhook_location(const NginxConf& conf, std::vector<NginxFile>& files,
                                      const std::vector<std::string>& upstreams, const std::string& path,
                                      const std::string& socket) {
-  const auto line = fmt::format("location = {} {{ proxy_pass http://unix:{}; client_max_body_size 25m; }}", path, socket);
+  const auto line =
+      fmt::format("location = {} {{ proxy_pass http://unix:{}; client_max_body_size 25m; }}", path, socket);
   for (const auto& server : conf.servers()) {
     for (const auto* location : conf.inside(*server.directive, "location")) {
       const auto& words = location->words;
@@ -56,12 +58,14 @@ WebhookLocation add_webhook_location(const NginxConf& conf, std::vector<NginxFil
     }
   }
   const auto* server = busiest(conf, upstreams);
-  const auto no_place = fmt::format("no server of Nginx's passes requests to these services, so there is no place for "
-                                    "the webhook; where GitHub is to reach it, add: {}",
-                                    line);
+  const auto no_place = fmt::format(
+      "no server of Nginx's passes requests to these services, so there is no place for "
+      "the webhook; where GitHub is to reach it, add: {}",
+      line);
   if (server == nullptr) return {false, false, no_place};
   const auto& original = conf.files()[server->file];
-  if (!original.editable) return {false, false, fmt::format("{} cannot be changed from here; add to its server: {}", original.path, line)};
+  if (!original.editable)
+    return {false, false, fmt::format("{} cannot be changed from here; add to its server: {}", original.path, line)};
   config::Diagnostics ignored;  // it was read before
   const auto before = read_nginx_syntax(original.path, server->file, original.text, ignored);
   auto file = std::ranges::find(files, original.path, &NginxFile::path);

@@ -151,7 +151,8 @@ class Maker {
       }
     } else {
       out_.notes.emplace_back(
-          "there is no Nginx, so nothing passes webhooks on: deployd looks for what is new every 5 minutes (`poll`), or "
+          "there is no Nginx, so nothing passes webhooks on: deployd looks for what is new every 5 minutes (`poll`), "
+          "or "
           "give agent.yaml a `webhook` on a port of this host");
     }
     add_own(path, std::move(text));
@@ -225,7 +226,8 @@ class Maker {
     if (!servers.empty()) {
       const auto path = survey_.nginx->upstreams + "/" + ports_file;
       const auto known = survey_.present.find(path);
-      const std::string head = "# Ports of this host that were services' own. Written by `deployctl init`; it is yours.\n";
+      const std::string head =
+          "# Ports of this host that were services' own. Written by `deployctl init`; it is yours.\n";
       const bool is_there = known != survey_.present.end();
       add({path, is_there ? std::optional(known->second) : std::nullopt, (is_there ? known->second : head) + servers});
     }

@@ -22,14 +22,14 @@ struct NginxRecreation {
 };
 
 struct Proposal {
-  std::vector<FileChange> files;        // in the order in which they are written
-  std::vector<std::string> folders;     // that have to be there first
-  std::vector<std::string> changed;     // what changes in the users' files, with "file:line: " in front
-  std::vector<std::string> notes;       // "backend: …"
-  std::vector<std::string> problems;    // why nothing can be written
-  std::vector<std::string> services;    // that get a file
+  std::vector<FileChange> files;      // in the order in which they are written
+  std::vector<std::string> folders;   // that have to be there first
+  std::vector<std::string> changed;   // what changes in the users' files, with "file:line: " in front
+  std::vector<std::string> notes;     // "backend: …"
+  std::vector<std::string> problems;  // why nothing can be written
+  std::vector<std::string> services;  // that get a file
   std::optional<NginxRecreation> recreate;
-  bool needs_routing_network = false;   // a Compose file names it from now on
+  bool needs_routing_network = false;  // a Compose file names it from now on
 };
 
 Proposal make_proposal(const Survey& survey, const FoundServices& found,

@@ -24,14 +24,21 @@ constexpr std::size_t name_max = 41;
 
 /// The last part of an image's name without its tag; these are infrastructure wherever they come from.
 constexpr std::array<std::string_view, 60> infrastructure{
-    "adminer",    "alertmanager", "busybox",  "cadvisor",   "caddy",        "cassandra",     "certbot",       "clickhouse-server",
-    "cloudflared", "consul",      "couchdb",  "elasticsearch", "envoy",     "etcd",          "fluent-bit",    "fluentd",
-    "grafana",    "haproxy",      "influxdb", "jaeger",     "kafka",        "keycloak",      "kibana",        "localstack",
-    "logstash",   "loki",         "mailhog",  "mailpit",    "mariadb",      "meilisearch",   "memcached",     "minio",
-    "mongo",      "mongo-express", "mssql-server", "mysql", "nats",         "neo4j",         "nginx",         "node-exporter",
-    "opensearch", "pgadmin4",     "pgbouncer", "pgvector",  "phpmyadmin",   "portainer-ce",  "postgis",       "postgres",
-    "prometheus", "promtail",     "qdrant",   "rabbitmq",   "redis",        "redis-stack",   "registry",      "traefik",
-    "valkey",     "vault",        "watchtower", "zookeeper"};
+    "adminer",     "alertmanager",  "busybox",      "cadvisor",
+    "caddy",       "cassandra",     "certbot",      "clickhouse-server",
+    "cloudflared", "consul",        "couchdb",      "elasticsearch",
+    "envoy",       "etcd",          "fluent-bit",   "fluentd",
+    "grafana",     "haproxy",       "influxdb",     "jaeger",
+    "kafka",       "keycloak",      "kibana",       "localstack",
+    "logstash",    "loki",          "mailhog",      "mailpit",
+    "mariadb",     "meilisearch",   "memcached",    "minio",
+    "mongo",       "mongo-express", "mssql-server", "mysql",
+    "nats",        "neo4j",         "nginx",        "node-exporter",
+    "opensearch",  "pgadmin4",      "pgbouncer",    "pgvector",
+    "phpmyadmin",  "portainer-ce",  "postgis",      "postgres",
+    "prometheus",  "promtail",      "qdrant",       "rabbitmq",
+    "redis",       "redis-stack",   "registry",     "traefik",
+    "valkey",      "vault",         "watchtower",   "zookeeper"};
 
 bool is_name_character(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.';
@@ -78,8 +85,8 @@ bool calls(const std::string& variable, const std::string& value, const std::str
     const auto end = at + name.size();
     const bool alone = at == 0 || !is_name_character(value[at - 1]);
     const bool ends = end == value.size() || !is_name_character(value[end]);
-    const bool has_port = end + 1 < value.size() && value[end] == ':' &&
-                          std::isdigit(static_cast<unsigned char>(value[end + 1])) != 0;
+    const bool has_port =
+        end + 1 < value.size() && value[end] == ':' && std::isdigit(static_cast<unsigned char>(value[end + 1])) != 0;
     const bool has_scheme = at >= 3 && value.compare(at - 3, 3, "://") == 0;
     const bool has_user = at >= 1 && value[at - 1] == '@';
     if (alone && ends && (has_port || has_scheme || has_user)) return true;
@@ -142,15 +149,17 @@ class Finder {
     add_names(service);
     const auto twin = std::ranges::find(out_.services, service.name, &FoundService::name);
     if (twin != out_.services.end()) {
-      twin->notes.push_back(fmt::format("{} is another container of it; write `replicas: 2` if it is one service, or "
-                                        "leave one of both out with --not",
-                                        container.name));
+      twin->notes.push_back(
+          fmt::format("{} is another container of it; write `replicas: 2` if it is one service, or "
+                      "leave one of both out with --not",
+                      container.name));
       return;
     }
     if (service.name.size() < 2) {
-      out_.notes.push_back(fmt::format("{} cannot be a service's name; leave it out with --not, or give the container "
-                                       "another name",
-                                       container.name));
+      out_.notes.push_back(
+          fmt::format("{} cannot be a service's name; leave it out with --not, or give the container "
+                      "another name",
+                      container.name));
       return;
     }
     out_.services.push_back(std::move(service));
@@ -180,10 +189,11 @@ class Finder {
 
   void name_what_is_not_there() {
     for (const auto& name : choice_.wanted) {
-      const bool found = std::ranges::any_of(out_.services, [&](const auto& service) { return has(service.names, name); });
+      const bool found =
+          std::ranges::any_of(out_.services, [&](const auto& service) { return has(service.names, name); });
       if (!found && !has(survey_.service_files, name)) {
-        out_.problems.push_back(fmt::format("there is no container of {} that runs; start it, or leave out --service {}",
-                                            name, name));
+        out_.problems.push_back(
+            fmt::format("there is no container of {} that runs; start it, or leave out --service {}", name, name));
       }
     }
     for (const auto& project : survey_.projects) {
@@ -221,18 +231,20 @@ class Finder {
     }
     if (out_.services.empty()) return;
     if (out_.network.empty()) {
-      out_.problems.push_back(fmt::format(
-          "{} {} not on a Docker network with names{}; connect {} to one (docker network create, docker network connect)",
-          fmt::join(names_of_services(), ", "), out_.services.size() == 1 ? "is" : "are",
-          survey_.nginx ? " that Nginx is on" : "", out_.services.size() == 1 ? "it" : "them"));
+      out_.problems.push_back(
+          fmt::format("{} {} not on a Docker network with names{}; connect {} to one (docker network create, docker "
+                      "network connect)",
+                      fmt::join(names_of_services(), ", "), out_.services.size() == 1 ? "is" : "are",
+                      survey_.nginx ? " that Nginx is on" : "", out_.services.size() == 1 ? "it" : "them"));
       return;
     }
     std::erase_if(out_.services, [&](const auto& service) {
       const bool on_it = service.container.networks.contains(out_.network);
       if (!on_it) {
-        out_.notes.push_back(fmt::format("{} is left out: it is not on the network {}; connect it with: docker network "
-                                         "connect {} {}",
-                                         service.name, out_.network, out_.network, service.container.name));
+        out_.notes.push_back(
+            fmt::format("{} is left out: it is not on the network {}; connect it with: docker network "
+                        "connect {} {}",
+                        service.name, out_.network, out_.network, service.container.name));
       }
       return !on_it;
     });
@@ -250,7 +262,8 @@ class Finder {
     const auto& conf = *survey_.nginx->conf;
     std::vector<NginxAddress> addresses;
     const auto take = [&](const std::optional<NginxAddress>& address) {
-      if (!address || !std::ranges::any_of(service.names, [&](const auto& name) { return same_host(name, address->host); })) {
+      if (!address ||
+          !std::ranges::any_of(service.names, [&](const auto& name) { return same_host(name, address->host); })) {
         return;
       }
       auto known = *address;
@@ -287,8 +300,9 @@ class Finder {
     }
     if (service.port == 0 && !container.exposed_ports.empty()) service.port = container.exposed_ports.front();
     if (service.port == 0) {
-      service.notes.emplace_back("no port of it is known, so it gets no traffic from others; write `proxy: { port: … }` "
-                                 "if it listens on one");
+      service.notes.emplace_back(
+          "no port of it is known, so it gets no traffic from others; write `proxy: { port: … }` "
+          "if it listens on one");
     }
   }
 
@@ -311,9 +325,10 @@ class Finder {
     for (const auto& checkout : survey_.checkouts) {
       const auto repository = checkout.repository.substr(checkout.repository.find('/') + 1);
       const auto folder = checkout.root.filename().string();
-      const bool same = (!labelled.empty() && labelled == checkout.repository) || folder == service.name ||
-                        folder == image || (!repository.empty() && (repository == image || repository == service.name ||
-                                                                    repository.ends_with("-" + service.name)));
+      const bool same =
+          (!labelled.empty() && labelled == checkout.repository) || folder == service.name || folder == image ||
+          (!repository.empty() &&
+           (repository == image || repository == service.name || repository.ends_with("-" + service.name)));
       if (same && service.checkout == nullptr) service.checkout = &checkout;
     }
   }
@@ -337,7 +352,8 @@ class Finder {
       const bool says_compose = service.compose && has(service.compose->depends_on, other.compose_service) &&
                                 service.project == other.project;
       const bool does_call = std::ranges::any_of(service.container.environment, [&](const auto& entry) {
-        return std::ranges::any_of(other.names, [&](const auto& name) { return calls(entry.first, entry.second, name); });
+        return std::ranges::any_of(other.names,
+                                   [&](const auto& name) { return calls(entry.first, entry.second, name); });
       });
       if (says_compose || does_call) add_once(service.depends_on, other.name);
       note_lost_names(service, other);
@@ -350,9 +366,10 @@ class Finder {
       for (const auto& name : other.names) {
         const bool kept = name == other.name || other.name.find(name) != std::string::npos;
         if (kept || calls(variable, value, other.name) || !calls(variable, value, name)) continue;
-        service.notes.push_back(fmt::format("its {} calls {} by the name {}, which only the container of now has; write "
-                                            "{} before the first rollout",
-                                            variable, other.name, name, other.name));
+        service.notes.push_back(
+            fmt::format("its {} calls {} by the name {}, which only the container of now has; write "
+                        "{} before the first rollout",
+                        variable, other.name, name, other.name));
       }
     }
   }
@@ -366,7 +383,8 @@ class Finder {
     if (from == to) return true;
     if (!seen.insert(from).second) return false;
     const auto* service = find(from);
-    return service != nullptr && std::ranges::any_of(service->depends_on, [&](const auto& next) { return reaches(next, to, seen); });
+    return service != nullptr &&
+           std::ranges::any_of(service->depends_on, [&](const auto& next) { return reaches(next, to, seen); });
   }
 
   /// Services that call each other cannot go out in an order; what closes a circle is dropped, and said.
@@ -376,8 +394,8 @@ class Finder {
       for (auto& name : wanted) {
         std::set<std::string> seen;
         if (reaches(name, service.name, seen)) {
-          service.notes.push_back(fmt::format("it calls {}, and {} calls it, so neither goes out before the other", name,
-                                              name));
+          service.notes.push_back(
+              fmt::format("it calls {}, and {} calls it, so neither goes out before the other", name, name));
         } else {
           service.depends_on.push_back(std::move(name));
         }

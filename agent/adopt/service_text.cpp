@@ -72,13 +72,15 @@ class Text {
 
   domain::ContainerSettings container() {
     auto settings = service_.compose ? from_compose() : from_inspect();
-    std::erase_if(settings.networks, [&](const auto& name) { return name == network_ || name == survey_.routing_network; });
+    std::erase_if(settings.networks,
+                  [&](const auto& name) { return name == network_ || name == survey_.routing_network; });
     if (!route_.behind_nginx) return settings;
     for (const auto& port : settings.ports) {
       if (port.protocol != "tcp" || port.container != service_.port) {
-        note(fmt::format("it publishes the port {}{}, which is no port of its HTTP; such a port cannot be behind Nginx, "
-                         "and is left out",
-                         port.host, port.protocol == "tcp" ? "" : "/" + port.protocol));
+        note(
+            fmt::format("it publishes the port {}{}, which is no port of its HTTP; such a port cannot be behind Nginx, "
+                        "and is left out",
+                        port.host, port.protocol == "tcp" ? "" : "/" + port.protocol));
       } else {
         out_.waiting_ports.push_back(port.host);
       }
@@ -93,8 +95,8 @@ class Text {
     std::error_code failure;
     const auto dotenv = (fs::path(service_.project->folder) / ".env").string();
     const bool has_variables = compose.build && std::ranges::any_of(compose.build->args, [](const auto& argument) {
-      return argument.second.find('$') != std::string::npos;
-    });
+                                 return argument.second.find('$') != std::string::npos;
+                               });
     if (has_variables && fs::exists(dotenv, failure)) vars_.push_back(dotenv);
     for (const auto& problem : compose.unsupported) {
       note(fmt::format("{}; it is left out (`ignore`)", to_string(problem)));
@@ -124,9 +126,10 @@ class Text {
       const bool literal = text == as_template(value) && vars_.size() == before;
       if (literal && sounds_secret(name) && !value.empty()) {
         out_.holds_secrets = true;
-        note(fmt::format("the value of {} is in no env file, so it stands in its file as it is; move it into an env file "
-                         "that `vars` names",
-                         name));
+        note(fmt::format(
+            "the value of {} is in no env file, so it stands in its file as it is; move it into an env file "
+            "that `vars` names",
+            name));
       }
       settings.environment[name] = std::move(text);
     }
@@ -146,9 +149,10 @@ class Text {
     trigger(has_repository, !image.empty());
     if (!built && image.empty()) {
       line("source: { image: " + yaml_text(service_.container.image) + " }");
-      note(fmt::format("its image {} was made on this host, and from what is not known; write `source: {{ git: … }}` and "
-                       "`repo`",
-                       service_.container.image));
+      note(fmt::format(
+          "its image {} was made on this host, and from what is not known; write `source: {{ git: … }}` and "
+          "`repo`",
+          service_.container.image));
       return;
     }
     line("source:");
@@ -159,8 +163,9 @@ class Text {
   void trigger(bool has_repository, bool by_image) {
     if (!has_repository) {
       line("on: manual");
-      note("which repository on GitHub it comes from is not known, so only `deployctl rollout` deploys it; write `repo` "
-           "and `on`");
+      note(
+          "which repository on GitHub it comes from is not known, so only `deployctl rollout` deploys it; write `repo` "
+          "and `on`");
       return;
     }
     std::vector<std::string> workflows;
@@ -171,17 +176,18 @@ class Text {
     if (!by_image || workflows.empty()) {
       line("on: push");
       if (!workflows.empty()) {
-        note(fmt::format("{} {} for a push, too: with `on: workflow_run` and `workflows` a push would be deployed once "
-                         "that is green. What deploys it there today has to go",
-                         fmt::join(workflows, ", "), workflows.size() == 1 ? "runs" : "run"));
+        note(
+            fmt::format("{} {} for a push, too: with `on: workflow_run` and `workflows` a push would be deployed once "
+                        "that is green. What deploys it there today has to go",
+                        fmt::join(workflows, ", "), workflows.size() == 1 ? "runs" : "run"));
       }
       return;
     }
     line("on: workflow_run");
     line("workflows: " + yaml_list(workflows));
-    note(fmt::format("what {} to deploy it by itself today has to go", workflows.size() == 1
-                                                                          ? workflows.front() + " does"
-                                                                          : fmt::format("{} do", fmt::join(workflows, ", "))));
+    note(fmt::format(
+        "what {} to deploy it by itself today has to go",
+        workflows.size() == 1 ? workflows.front() + " does" : fmt::format("{} do", fmt::join(workflows, ", "))));
   }
 
   void git(const GitCheckout& checkout) {
@@ -195,9 +201,10 @@ class Text {
       line("    ssh_known_hosts: " + yaml_text(hosts));
       std::error_code failure;
       if (!fs::exists(key, failure)) {
-        note(fmt::format("it is fetched with a deploy key of its own: ssh-keygen -t ed25519 -N '' -f {}, and add {}.pub to "
-                         "the repository's deploy keys",
-                         key, key));
+        note(fmt::format(
+            "it is fetched with a deploy key of its own: ssh-keygen -t ed25519 -N '' -f {}, and add {}.pub to "
+            "the repository's deploy keys",
+            key, key));
       }
       if (!fs::exists(hosts, failure)) {
         note(fmt::format("its host is checked: ssh-keyscan github.com > {}, and compare it with what GitHub publishes",
@@ -206,7 +213,8 @@ class Text {
     }
     const auto context = fs::path(build.context).lexically_relative(checkout.root).string();
     if (context != "." && !context.empty()) line("    context: " + yaml_text(context));
-    if (!build.dockerfile.empty() && build.dockerfile != "Dockerfile") line("    dockerfile: " + yaml_text(build.dockerfile));
+    if (!build.dockerfile.empty() && build.dockerfile != "Dockerfile")
+      line("    dockerfile: " + yaml_text(build.dockerfile));
     if (!build.target.empty()) line("    target: " + yaml_text(build.target));
     if (!build.args.empty()) line("    args: " + yaml_map(build.args));
   }
@@ -223,8 +231,9 @@ class Text {
       return other.starts_with(name + ":") && is_commit(std::string_view(other).substr(name.size() + 1));
     });
     if (has_commits) return name + ":{sha}";
-    note(fmt::format("the image {} is deployed by its tag; where a workflow pushes one tag per commit, write \"{}:{{sha}}\"",
-                     reference, name));
+    note(fmt::format(
+        "the image {} is deployed by its tag; where a workflow pushes one tag per commit, write \"{}:{{sha}}\"",
+        reference, name));
     return reference;
   }
 

@@ -12,9 +12,9 @@ namespace deploy::adopt {
 
 struct ServiceText {
   std::string text;
-  std::vector<std::string> notes;   // what a person has to know or do
+  std::vector<std::string> notes;            // what a person has to know or do
   std::vector<std::uint16_t> waiting_ports;  // ports of the host that Nginx takes over
-  bool holds_secrets = false;       // values that look like secrets and are in no env file
+  bool holds_secrets = false;                // values that look like secrets and are in no env file
 };
 
 /// How it is reached.

@@ -31,7 +31,8 @@ bool is_plain(const std::string& text) {
 /// "${NAME}", which needs no quotes at the end of a line.
 bool is_variable(const std::string& text) {
   return text.size() > 3 && text.starts_with("${") && text.find('}') == text.size() - 1 &&
-         std::all_of(text.begin() + 2, text.end() - 1, [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; });
+         std::all_of(text.begin() + 2, text.end() - 1,
+                     [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; });
 }
 
 std::string number_text(double number) {
@@ -57,7 +58,9 @@ class Writer {
  public:
   explicit Writer(std::string_view indent) : indent_(indent) {}
 
-  void line(const std::string& key, const std::string& value) { out_ += fmt::format("{}{}: {}\n", indent_, key, value); }
+  void line(const std::string& key, const std::string& value) {
+    out_ += fmt::format("{}{}: {}\n", indent_, key, value);
+  }
   void text(const std::string& key, const std::string& value) {
     if (!value.empty()) line(key, yaml_text(value));
   }

@@ -23,7 +23,7 @@ namespace deploy::adopt {
 struct ComposeProject {
   std::string name;
   std::string folder;
-  std::vector<std::string> files;           // absolute
+  std::vector<std::string> files;  // absolute
   ComposeModel model;
   std::map<std::string, std::string> texts;  // of each file
 };
@@ -56,12 +56,12 @@ struct Survey {
   std::optional<NginxOnHost> nginx;
   std::vector<GitCheckout> checkouts;
   std::vector<EnvFileValues> env_files;
-  std::map<std::string, std::string> present;  // path -> text of deployctl's own files that are there already
-  std::vector<std::string> service_files;      // names of services that have a file already
+  std::map<std::string, std::string> present;    // path -> text of deployctl's own files that are there already
+  std::vector<std::string> service_files;        // names of services that have a file already
   std::map<std::string, std::string> upstreams;  // of those: service -> its `proxy.upstream`
   std::set<std::string> other_projects;          // of Compose, which are not asked about
   std::vector<WaitingPort> waiting_ports;
-  std::string config_folder;                   // "/etc/deployctl"
+  std::string config_folder;  // "/etc/deployctl"
   std::string state_folder;
   std::string routing_network;
   std::string routing_subnet;   // CIDR

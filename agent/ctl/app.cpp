@@ -196,7 +196,6 @@ void add_asking_commands(CLI::App& app, Arguments& arguments) {
   app.add_subcommand("version", "Versions of deployctl, deployd and the container engine")->callback([&arguments] {
     arguments.command = [](Session session) { return version(std::move(session)); };
   });
-
 }
 
 void add_host_commands(CLI::App& app, Arguments& arguments) {
@@ -230,22 +229,27 @@ void add_host_commands(CLI::App& app, Arguments& arguments) {
   auto* init_command =
       app.add_subcommand("init", "Propose a configuration, and changes of Nginx's and Compose's files, from what runs");
   auto& init = arguments.init;
-  init_command->add_option("DIR", init.folders, "Folders of Compose projects and repositories; else what containers name");
+  init_command->add_option("DIR", init.folders,
+                           "Folders of Compose projects and repositories; else what containers name");
   init_command->add_option("--config", arguments.config, "The agent's file, there or not")->capture_default_str();
   init_command->add_option("--service", init.services, "A container that is a service, although it looks like no app")
       ->allow_extra_args(false);
   init_command->add_option("--not", init.not_services, "A container that is no service")->allow_extra_args(false);
   init_command->add_option("--nginx", init.nginx, "The container that Nginx runs in, where several could be meant");
-  init_command->add_option("--state", init.state, "The state folder of a new agent.yaml")->default_str("/var/lib/deployctl");
+  init_command->add_option("--state", init.state, "The state folder of a new agent.yaml")
+      ->default_str("/var/lib/deployctl");
   init_command->add_option("--engine", init.engine, "The engine's socket of a new agent.yaml");
   auto* write = init_command->add_flag("--write", init.write, "Write it, test it, and undo it where that fails");
-  init_command->add_flag("--patch", init.patch, "Print the changes of your own files for `git apply` in their repository")
+  init_command
+      ->add_flag("--patch", init.patch, "Print the changes of your own files for `git apply` in their repository")
       ->excludes(write);
   init_command->add_flag("--recreate-nginx", init.recreate_nginx,
                          "With --write: yes, Nginx's container may be made anew where it has to be");
   init_command->callback([&arguments] {
     arguments.init.config = arguments.config;
-    arguments.command = [options = arguments.init](Session session) { return deploy::ctl::init(std::move(session), options); };
+    arguments.command = [options = arguments.init](Session session) {
+      return deploy::ctl::init(std::move(session), options);
+    };
   });
 }
 

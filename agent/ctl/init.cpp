@@ -204,12 +204,14 @@ class Init {
     }
     const auto applied = co_await adopt::apply_proposal(tools_, survey, proposal, copies_folder(options_));
     if (applied.nginx_away) {
-      session_.say(fmt::format("{} was made anew in {}", proposal.recreate->container, human_duration(*applied.nginx_away)));
+      session_.say(
+          fmt::format("{} was made anew in {}", proposal.recreate->container, human_duration(*applied.nginx_away)));
     }
     if (!applied.copies.empty()) session_.say("what your files were like before is in " + applied.copies);
-    session_.say(fmt::format("written: {}; now start deployd (systemctl restart deployd), which takes up the containers "
-                             "that run as first revisions, and look at `deployctl status`",
-                             counted(proposal.files.size(), "file")));
+    session_.say(
+        fmt::format("written: {}; now start deployd (systemctl restart deployd), which takes up the containers "
+                    "that run as first revisions, and look at `deployctl status`",
+                    counted(proposal.files.size(), "file")));
     co_return exit_done;
   }
 
@@ -232,9 +234,10 @@ class Init {
     if (root.empty()) {
       session_.say("no file of a git repository is to be changed");
     } else {
-      session_.say(fmt::format("apply it in a clone of the repository of {}, and bring it here right before `deployctl init "
-                               "--write`, which makes the rest; until then do not let Nginx load it",
-                               root));
+      session_.say(
+          fmt::format("apply it in a clone of the repository of {}, and bring it here right before `deployctl init "
+                      "--write`, which makes the rest; until then do not let Nginx load it",
+                      root));
     }
     for (const auto& path : elsewhere) session_.say(path + " is not in the patch: `deployctl init --write` writes it");
     return exit_done;
@@ -258,7 +261,8 @@ Task<int> init(Session session, InitOptions options) {
     std::error_code failure;
     auto whole = fs::canonical(folder, failure);
     if (failure || !fs::is_directory(whole, failure)) {
-      throw Error(ErrorKind::invalid, fmt::format("{} is no folder; name folders of Compose projects and repositories", folder));
+      throw Error(ErrorKind::invalid,
+                  fmt::format("{} is no folder; name folders of Compose projects and repositories", folder));
     }
     folder = whole.string();
   }

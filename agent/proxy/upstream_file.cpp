@@ -242,9 +242,9 @@ std::vector<std::string> edited_in(const FileMap& files) {
 std::string first_upstream_file(const std::string& service, const domain::ProxySettings& settings,
                                 const std::string& address) {
   const auto& parameters = settings.server_parameters;
-  std::string text = fmt::format("{}{}{}, for traffic from outside, as nginx.conf had it.\nupstream {} {{\n    server {}{}{};\n",
-                                 file_header, service_prefix, service, settings.upstream, address,
-                                 parameters.empty() ? "" : " ", parameters);
+  std::string text = fmt::format(
+      "{}{}{}, for traffic from outside, as nginx.conf had it.\nupstream {} {{\n    server {}{}{};\n", file_header,
+      service_prefix, service, settings.upstream, address, parameters.empty() ? "" : " ", parameters);
   for (const auto& directive : settings.directives) text += fmt::format("    {};\n", directive);
   return sealed(text + "}\n");
 }

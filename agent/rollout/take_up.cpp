@@ -35,9 +35,10 @@ std::vector<TakeUp::Entry> TakeUp::entries() const {
     valid = valid && !all.back().service.empty() && !all.back().container.empty();
   }
   if (valid) return all;
-  throw Error(ErrorKind::invalid, list_.string() +
-                                      " is not what `deployctl init` writes, a list of {\"service\", \"container\"}; remove "
-                                      "it where every service has had a rollout, else run `deployctl init --write` again");
+  throw Error(ErrorKind::invalid,
+              list_.string() +
+                  " is not what `deployctl init` writes, a list of {\"service\", \"container\"}; remove "
+                  "it where every service has had a rollout, else run `deployctl init --write` again");
 }
 
 Task<void> TakeUp::run() {
@@ -105,7 +106,8 @@ Task<std::string> TakeUp::join(ports::Container container) {
     failure = std::current_exception();
   }
   if (failure) {
-    if (kind_of(failure) == ErrorKind::cancelled || kind_of(failure) == ErrorKind::unreachable) std::rethrow_exception(failure);
+    if (kind_of(failure) == ErrorKind::cancelled || kind_of(failure) == ErrorKind::unreachable)
+      std::rethrow_exception(failure);
     throw Error(kind_of(failure), "the container " + container.name + " cannot be taken up: " + message_of(failure));
   }
   co_return endpoint.address;
@@ -130,7 +132,8 @@ Task<domain::Revision> TakeUp::revision_of(domain::Service service, ports::Conta
       revision.image_asked = revision.image;
     }
     const auto commit = domain::labels::text(image->labels, commit_label);
-    const bool whole = commit.size() == commit_length && commit.find_first_not_of("0123456789abcdef") == std::string::npos;
+    const bool whole =
+        commit.size() == commit_length && commit.find_first_not_of("0123456789abcdef") == std::string::npos;
     if (whole) revision.commit = commit;
   }
   const auto& origin = revision.commit.empty() ? container.image_id : revision.commit;

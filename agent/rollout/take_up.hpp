@@ -1,6 +1,6 @@
 // Containers that ran before deployd did, and that `deployctl init` wrote down by their ids: each becomes its service's
-// first revision, so that its requests go on to it until the first rollout replaces it like any other. Nothing in such a
-// container is changed but that it joins the routing network.
+// first revision, so that its requests go on to it until the first rollout replaces it like any other. Nothing in such
+// a container is changed but that it joins the routing network.
 #pragma once
 
 #include <filesystem>
@@ -38,8 +38,8 @@ class TakeUp {
         say_(std::move(say)) {}
 
   /// At start, before anything is routed. What has had a rollout already, or does not run any more, is passed over.
-  /// Throws Error where the list cannot be read, or a container cannot join the routing network: routing without it would
-  /// take its requests away.
+  /// Throws Error where the list cannot be read, or a container cannot join the routing network: routing without it
+  /// would take its requests away.
   Task<void> run();
 
  private:

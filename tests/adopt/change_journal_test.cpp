@@ -65,7 +65,8 @@ TEST_CASE("all files are written, those that are there in place, and copies of t
   CHECK(inode_of(files.conf) == inode);
   CHECK(text_of(files.inner) == "inner\n");
   CHECK(fs::is_directory(files.folder / "upstreams"));
-  CHECK((fs::status(files.folder / "new").permissions() & fs::perms::all) == (fs::perms::owner_read | fs::perms::owner_write));
+  CHECK((fs::status(files.folder / "new").permissions() & fs::perms::all) ==
+        (fs::perms::owner_read | fs::perms::owner_write));
   CHECK(text_of(fs::path(copies) / "1-nginx.conf") == "before\n");
   CHECK(ChangeJournal(files.copies).undo_interrupted().restored.empty());
 }
@@ -122,7 +123,8 @@ TEST_CASE("a file that was changed meanwhile, or cannot be written, stops it bef
     const auto error = error_of([&] { journal.begin(files.changes, {}); });
     CHECK(error.kind() == ErrorKind::failed);
     CHECK(error.message().starts_with("nothing was changed: cannot write into " + files.conf.string() + ": "));
-    CHECK(error.message().find("; cannot write " + files.folder.path().string() + ": Is a directory") != std::string::npos);
+    CHECK(error.message().find("; cannot write " + files.folder.path().string() + ": Is a directory") !=
+          std::string::npos);
   }
   CHECK(!fs::exists(files.copies));
 }
@@ -133,7 +135,8 @@ TEST_CASE("a list of an earlier run that cannot be read is not guessed at") {
   std::ofstream(files.copies / "20260101T000000Z" / "under-way.json") << "{";
   CHECK(error_of([&] { ChangeJournal(files.copies).undo_interrupted(); }).message() ==
         (files.copies / "20260101T000000Z" / "under-way.json").string() +
-            " cannot be read: it lists what an earlier run began to change; compare the copies beside it with your files, "
+            " cannot be read: it lists what an earlier run began to change; compare the copies beside it with your "
+            "files, "
             "then remove it");
 }
 

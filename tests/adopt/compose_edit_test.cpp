@@ -127,18 +127,20 @@ networks:
   deployctl:
     external: true
 )");
-  CHECK(edit(before, wish).changed ==
-        Texts{"/srv/app/docker-compose.yml:5: the service frontend gets the profile deployctl, so that `docker compose up "
-              "-d` starts no second copy of it",
-              "/srv/app/docker-compose.yml:8: the ports of frontend go: Nginx listens there",
-              "/srv/app/docker-compose.yml:20: redis depends on backend no more, which Compose does not start now",
-              "/srv/app/docker-compose.yml:29: nginx depends on frontend no more, which Compose does not start now",
-              "/srv/app/docker-compose.yml:23: nginx sees the folder of upstreams: "
-              "./nginx/upstreams:/etc/nginx/upstreams:ro",
-              "/srv/app/docker-compose.yml:23: nginx publishes the port 3100:3100",
-              "/srv/app/docker-compose.yml:23: nginx is on the network deployctl as 10.213.176.2, with the names backend, "
-              "frontend",
-              "/srv/app/docker-compose.yml:38: the network deployctl is deployctl's"});
+  CHECK(
+      edit(before, wish).changed ==
+      Texts{
+          "/srv/app/docker-compose.yml:5: the service frontend gets the profile deployctl, so that `docker compose up "
+          "-d` starts no second copy of it",
+          "/srv/app/docker-compose.yml:8: the ports of frontend go: Nginx listens there",
+          "/srv/app/docker-compose.yml:20: redis depends on backend no more, which Compose does not start now",
+          "/srv/app/docker-compose.yml:29: nginx depends on frontend no more, which Compose does not start now",
+          "/srv/app/docker-compose.yml:23: nginx sees the folder of upstreams: "
+          "./nginx/upstreams:/etc/nginx/upstreams:ro",
+          "/srv/app/docker-compose.yml:23: nginx publishes the port 3100:3100",
+          "/srv/app/docker-compose.yml:23: nginx is on the network deployctl as 10.213.176.2, with the names backend, "
+          "frontend",
+          "/srv/app/docker-compose.yml:39: the network deployctl is deployctl's"});
 }
 
 TEST_CASE("a service of Nginx's without networks, volumes and ports gets them") {
@@ -170,7 +172,8 @@ TEST_CASE("lists on one line, maps of networks and Windows' line ends stay what 
         "services:\r\n  nginx:\r\n    volumes: [ \"./a:/a\" , \"./nginx/upstreams:/etc/nginx/upstreams:ro\"]\r\n    "
         "networks:\r\n      internal:\r\n        aliases: [proxy]\r\n      deployctl: { ipv4_address: 10.213.176.2, "
         "aliases: [backend, frontend] }\r\nnetworks:\r\n  deployctl:\r\n    external: true\r\n");
-  CHECK(edited("services:\n  nginx:\n    volumes: [\"/u:/etc/nginx/upstreams\"]\n    networks: [internal, \"b\"]\n", wish) ==
+  CHECK(edited("services:\n  nginx:\n    volumes: [\"/u:/etc/nginx/upstreams\"]\n    networks: [internal, \"b\"]\n",
+               wish) ==
         R"(services:
   nginx:
     volumes: ["/u:/etc/nginx/upstreams"]
@@ -197,18 +200,21 @@ TEST_CASE("a service that came later gets its name on Nginx's entry") {
 TEST_CASE("what stands where no line can be added is named, and nothing is changed") {
   const auto wish = ComposeWish{{"backend", "flow"}, {}, nginx()};
   const std::string text =
-      "services:\n  backend: { image: b }\n  flow: &anchor\n    image: f\n  nginx:\n    network_mode: host\n    volumes: "
+      "services:\n  backend: { image: b }\n  flow: &anchor\n    image: f\n  nginx:\n    network_mode: host\n    "
+      "volumes: "
       "*shared\n";
   const auto result = edit(text, wish);
   CHECK(result.text == text);
   CHECK(result.changed.empty());
-  CHECK(result.problems ==
-        Texts{"/srv/app/docker-compose.yml:2: the service backend is written in one line; write its keys in lines of their "
-              "own",
-              "/srv/app/docker-compose.yml:7: `volumes` of nginx is no list of lines; write it so, or add "
-              "\"./nginx/upstreams:/etc/nginx/upstreams:ro\" yourself",
-              "/srv/app/docker-compose.yml:6: nginx has `network_mode`, and so cannot be on the network deployctl; remove "
-              "it"});
+  CHECK(
+      result.problems ==
+      Texts{
+          "/srv/app/docker-compose.yml:2: the service backend is written in one line; write its keys in lines of their "
+          "own",
+          "/srv/app/docker-compose.yml:7: `volumes` of nginx is no list of lines; write it so, or add "
+          "\"./nginx/upstreams:/etc/nginx/upstreams:ro\" yourself",
+          "/srv/app/docker-compose.yml:6: nginx has `network_mode`, and so cannot be on the network deployctl; remove "
+          "it"});
 }
 
 TEST_CASE("dependencies in the long form go with all that belongs to them") {

@@ -138,8 +138,9 @@ TEST_CASE("what does not run any more is said, and what belongs to no service is
   CHECK(before.said.empty());
   before.write("backend", "0123456789abcdef");
   before.take_up(agent);
-  CHECK(before.said == Texts{"backend: the container 0123456789ab, which was to be taken up, does not run any more, so the "
-                             "service has no live version"});
+  CHECK(before.said ==
+        Texts{"backend: the container 0123456789ab, which was to be taken up, does not run any more, so the "
+              "service has no live version"});
   CHECK(agent.outcomes() == "");
 }
 
@@ -154,10 +155,11 @@ TEST_CASE("a container that cannot join the routing network, and a list that can
   CHECK(error_of([&] { before.take_up(agent); }).message() ==
         "the container backend cannot be taken up: it is on the host's network");
   before.write("{}");
-  CHECK(error_of([&] { before.take_up(agent); }).message() ==
-        before.list.string() +
-            " is not what `deployctl init` writes, a list of {\"service\", \"container\"}; remove it where every service "
-            "has had a rollout, else run `deployctl init --write` again");
+  CHECK(
+      error_of([&] { before.take_up(agent); }).message() ==
+      before.list.string() +
+          " is not what `deployctl init` writes, a list of {\"service\", \"container\"}; remove it where every service "
+          "has had a rollout, else run `deployctl init --write` again");
 }
 
 TEST_CASE("where its whole configuration is not known it is live, and cannot be rolled back to") {
