@@ -114,18 +114,4 @@ Task<SiteAddresses> prepare_site(ports::ContainerEngine& engine, store::Database
   co_return addresses;
 }
 
-rollout::Resolve with_hosts(std::vector<std::string> hosts) {
-  return [hosts = std::move(hosts)](const domain::Service& service) {
-    auto settings = config::resolve(service);
-    auto& known = settings.container.extra_hosts;
-    for (const auto& host : hosts) {
-      const auto name = host.substr(0, host.find(':') + 1);
-      const bool taken =
-          std::any_of(known.begin(), known.end(), [&](const auto& own) { return own.starts_with(name); });
-      if (!taken) known.push_back(host);
-    }
-    return settings;
-  };
-}
-
 }  // namespace deploy::daemon
