@@ -116,6 +116,7 @@ TEST_CASE("eject says in order how to do without deployctl, and writes what that
   llm.compose->project = "shop";
   llm.compose->profiles = {"gpu"};
   llm.network_key = "inner";
+  llm.left_to_deployctl = true;
   const auto ejection = adopt::eject(agent_of("nginx"), {backend, llm}, "/root/out");
   CHECK(
       ejection.commands ==

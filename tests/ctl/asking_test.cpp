@@ -157,13 +157,13 @@ TEST_CASE("status is a table of services and the notes") {
 }
 
 TEST_CASE("status says what the host's own configuration is at, and what became of the last change") {
-  ScriptedAgent agent;
   api::StatusView view;
   auto& config = view.config_repo.emplace();
   config.repo = "you/infra";
   config.branch = "main";
   config.folder = "/srv/app";
   const auto status = [&] {
+    ScriptedAgent agent;
     agent.on("GET /v1/status", json(view));
     return deployctl({"--socket", agent.socket(), "status"}).out;
   };

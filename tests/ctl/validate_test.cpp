@@ -57,7 +57,7 @@ TEST_CASE("the JSON Schemas are printed without a configuration") {
   const auto wrong = deployctl({"validate", "--schema", "deploy.d"});
   CHECK(wrong.code == 2);
   CHECK(wrong.err ==
-        "deployctl: --schema: deploy.d not in {agent,service}\nRun with --help for more information.\n");
+        "deployctl: --schema: deploy.d not in {agent,service}; see deployctl --help\n");
 }
 
 TEST_CASE("doctor looks at nothing before the configuration is valid") {
@@ -114,7 +114,7 @@ TEST_CASE("a config repo that is not cloned here, and a key that is not there, a
             ": clone you/infra there, or correct config_repo.folder\n");
   files.write("app/.git/HEAD", "");
   files.write("key", "");
-  CHECK(deployctl({"validate", "--config", files.agent}).err.empty());
+  CHECK(deployctl({"validate", "--config", files.agent}).err == "");
 }
 
 TEST_CASE("a broken configuration shows every error and exits 2") {

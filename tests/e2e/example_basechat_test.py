@@ -43,8 +43,8 @@ class Basechat(unittest.TestCase):
         host.start_agent()
         untouched = host.identities(*UNTOUCHED)
 
-        load = host.load("outside", "--rate", "120", "--connections", "12", "--kinds", "keepalive-get,keepalive-post,new-get",
-                         "--get-paths", "/,/api/version,/mcp/health", "--post-paths", "/api/chat", "--post-body", '{"message": "안녕"}')
+        outside = host.load("outside", "--rate", "100", "--connections", "8", "--kinds", "keepalive-get,new-get",
+                            "--get-paths", "/,/api/version,/mcp/health")
         streams = host.load("streams", "--rate", "2", "--connections", "8", "--kinds", "new-get", "--get-paths", "/llm/stream?ms=3000")
         for app in APPS:
             self.ship(app, "v2")
@@ -53,11 +53,19 @@ class Basechat(unittest.TestCase):
         rollouts = host.settled(4)
         self.assertEqual({rollout["phase"] for rollout in rollouts}, {"succeeded"}, rollouts)
         self.assertEqual([rollout["service"] for rollout in sorted(rollouts, key=host.agent.let_in)], ORDER)
+        # From here on calls between services are switched, too.
+        chain = host.load("chain", "--rate", "80", "--connections", "8", "--kinds", "keepalive-post,new-post",
+                          "--post-paths", "/api/chat", "--post-body", '{"message": "안녕"}')
+        for app in ("mcp-server", "llm-agent"):
+            self.ship(app, "v2.1")
+        for app in ("mcp-server", "llm-agent"):
+            host.deliver(app, workflow_run)
+        self.assertEqual({rollout["phase"] for rollout in host.settled(6)}, {"succeeded"})
         self.ship("llm-agent", "v3 unhealthy")
         self.ship("main-backend", "v3")
         for app in ("llm-agent", "main-backend"):
             host.deliver(app, workflow_run)
-        phases = {rollout["service"]: rollout["phase"] for rollout in host.settled(6)[4:]}
+        phases = {rollout["service"]: rollout["phase"] for rollout in host.settled(8)[6:]}
         self.assertEqual(phases, {"llm-agent": "rolled_back", "main-backend": "cancelled"})
         back = host.agent.ctl("rollback", "main-backend")
         self.assertEqual(back.returncode, 0, back.stderr)
@@ -66,7 +74,7 @@ class Basechat(unittest.TestCase):
         host.compose("up", "-d")
         host.prune_images()
         self.assertEqual(host.live_containers(), before)
-        for running in (load, streams):
+        for running in (outside, chain, streams):
             report = running.stop()
             self.assertEqual(report["failed"], 0, report)
         self.assertEqual(host.identities(*UNTOUCHED), untouched)

@@ -56,8 +56,8 @@ class Behindy(unittest.TestCase):
         host.start_agent(disk={"keep_free": "0"})
         untouched = host.identities(*UNTOUCHED)
 
-        load = host.load("outside", "--rate", "150", "--connections", "12", "--kinds", "keepalive-get,keepalive-post,new-get",
-                         "--get-paths", "/,/api/posts", "--post-paths", "/api/ai-stories", "--post-body", '{"prompt": "지하철"}')
+        outside = host.load("outside", "--rate", "100", "--connections", "8", "--kinds", "keepalive-get,new-get",
+                            "--get-paths", "/,/api/posts")
         chats = host.load("chats", "--rate", "2", "--connections", "8", "--kinds", "websocket", "--socket-paths", "/ws/chat?ms=3000")
         for app in APPS:
             self.ship(app, "v2")
@@ -71,6 +71,9 @@ class Behindy(unittest.TestCase):
         dump, = (HOST / "state" / "backups").glob("backend-*.sql")
         self.assertIn("kept", dump.read_text())
 
+        # From here on calls between services are switched, too.
+        chain = host.load("chain", "--rate", "100", "--connections", "8", "--kinds", "keepalive-post,new-post",
+                          "--post-paths", "/api/ai-stories", "--post-body", '{"prompt": "지하철"}')
         self.ship("backend", "v3 unhealthy")
         host.deliver("backend", workflow_run)
         self.assertEqual(host.settled(4)[-1]["phase"], "rolled_back")
@@ -81,7 +84,7 @@ class Behindy(unittest.TestCase):
         back = host.agent.ctl("rollback", "backend", "--yes")
         self.assertEqual(back.returncode, 0, back.stderr)
         self.habits()
-        for running in (load, chats):
+        for running in (outside, chain, chats):
             report = running.stop()
             self.assertEqual(report["failed"], 0, report)
         self.assertEqual(host.identities(*UNTOUCHED), untouched)

@@ -33,8 +33,8 @@ class Dongyang(unittest.TestCase):
         host.start_agent()
         untouched = host.identities(*UNTOUCHED)
 
-        load = host.load("outside", "--rate", "150", "--connections", "12", "--kinds", "keepalive-get,keepalive-post,new-get",
-                         "--get-paths", "/,/api/version", "--post-paths", "/api/chat", "--post-body", '{"message": "보험"}')
+        outside = host.load("outside", "--rate", "100", "--connections", "8", "--kinds", "keepalive-get,new-get",
+                            "--get-paths", "/,/api/version")
         for app in APPS:
             host.release(app, "v2")
         for app in reversed(APPS):
@@ -47,17 +47,24 @@ class Dongyang(unittest.TestCase):
         dump, = (HOST / "state" / "backups").glob("backend-*.sql")
         self.assertIn("kept", dump.read_text())
 
+        # From here on calls between services are switched, too.
+        chain = host.load("chain", "--rate", "100", "--connections", "8", "--kinds", "keepalive-post,new-post",
+                          "--post-paths", "/api/chat", "--post-body", '{"message": "보험"}')
+        host.release("ai", "v2.1")
+        host.deliver("ai")
+        self.assertEqual(host.settled(4)[-1]["phase"], "succeeded")
         # One that is not healthy, and one that is taken back.
         host.release("ai", "v3 unhealthy")
         host.deliver("ai")
-        self.assertEqual(host.settled(4)[-1]["phase"], "rolled_back")
+        self.assertEqual(host.settled(5)[-1]["phase"], "rolled_back")
         back = host.agent.ctl("rollback", "backend")
         self.assertEqual(back.returncode, 0, back.stderr)
         self.assertIn('"version":"v1"', host.get("http://127.0.0.1/api/version")[1])
         self.habits()
-        report = load.stop()
-        self.assertEqual(report["failed"], 0, report)
-        self.assertGreater(report["requests"], 1000)
+        for load in (outside, chain):
+            report = load.stop()
+            self.assertEqual(report["failed"], 0, report)
+            self.assertGreater(report["requests"], 500)
 
         self.assertEqual(host.identities(*UNTOUCHED), untouched)
         self.assertEqual(self.sql("SELECT text FROM chats"), "kept")
@@ -84,7 +91,7 @@ class Dongyang(unittest.TestCase):
         before = host.live_containers()
         host.release("backend", "v4")
         host.deliver("backend")
-        self.assertEqual(host.settled(6)[-1]["phase"], "rolled_back")
+        self.assertEqual(host.settled(7)[-1]["phase"], "rolled_back")
         self.assertEqual(host.live_containers(), before)
         host.docker("rm", "--force", "ai")
         done = host.agent.ctl("rollout", "backend")
