@@ -1,5 +1,6 @@
 #include <catch2/catch_all.hpp>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -48,7 +49,8 @@ TEST_CASE("a valid configuration is told so, without an agent") {
 }
 
 TEST_CASE("the JSON Schemas are printed without a configuration") {
-  for (const auto& [which, title] : {std::pair("agent", "agent.yaml of deployctl"), {"service", "A service of deployctl"}}) {
+  for (const auto& [which, title] :
+       {std::pair("agent", "agent.yaml of deployctl"), {"service", "A service of deployctl"}}) {
     const auto answer = deployctl({"validate", "--schema", which, "--config", "/nowhere/agent.yaml"});
     CHECK(answer.code == 0);
     CHECK(answer.err.empty());
@@ -56,8 +58,7 @@ TEST_CASE("the JSON Schemas are printed without a configuration") {
   }
   const auto wrong = deployctl({"validate", "--schema", "deploy.d"});
   CHECK(wrong.code == 2);
-  CHECK(wrong.err ==
-        "deployctl: --schema: deploy.d not in {agent,service}; see deployctl --help\n");
+  CHECK(wrong.err == "deployctl: --schema: deploy.d not in {agent,service}; see deployctl --help\n");
 }
 
 TEST_CASE("doctor looks at nothing before the configuration is valid") {
@@ -112,7 +113,7 @@ TEST_CASE("a config repo that is not cloned here, and a key that is not there, a
         "note: there is no file " + files.path("key") + ": make it, or correct config_repo.ssh_key\n" +
             "note: there is no git work tree in " + files.path("app") +
             ": clone you/infra there, or correct config_repo.folder\n");
-  files.write("app/.git/HEAD", "");
+  std::filesystem::create_directories(files.path("app/.git"));
   files.write("key", "");
   CHECK(deployctl({"validate", "--config", files.agent}).err == "");
 }
