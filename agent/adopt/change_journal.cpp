@@ -166,6 +166,10 @@ void ChangeJournal::restore(bool keep_what_was_found) {
     const auto now = text_now(entry->path);
     if (!entry->existed) {
       if (now) remove_file(entry->path);
+      // What write_atomically leaves where it is killed.
+      const fs::path path(entry->path);
+      std::error_code not_there;
+      fs::remove(path.parent_path() / ("." + path.filename().string() + ".tmp"), not_there);
       continue;
     }
     const auto before = read_file(run_ / entry->copy, file_bytes_max);

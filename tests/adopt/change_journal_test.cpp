@@ -99,10 +99,12 @@ TEST_CASE("an undo leaves nothing, and neither does the run after one that was c
   SECTION("cut short in the middle of a file") {
     ChangeJournal(files.copies).begin(files.changes, {});
     std::ofstream(files.conf) << "a longer te";
+    std::ofstream(files.folder / ".new.tmp") << "ne";
     ChangeJournal(files.copies).undo_interrupted();
     // What was found is kept: it could be somebody's work.
     const auto run = fs::directory_iterator(files.copies)->path();
     CHECK(text_of(run / "1-nginx.conf.found") == "a longer te");
+    CHECK(!fs::exists(files.folder / ".new.tmp"));
   }
   files.check_untouched();
 }

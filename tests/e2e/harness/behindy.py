@@ -131,10 +131,12 @@ class Behindy:
             "--kinds", "keepalive-get,keepalive-post,new-get", "--get-paths", "/,/api/info",
             "--post-paths", "/api/ask", "--post-body", '{"question": "why"}'])
 
+    def init_command(self, *arguments):
+        """`deployctl init` as root of this host would run it."""
+        return [RELEASE / "deployctl", "init", "--config", self.agent.config, "--state", HOST / "state", *arguments, self.ops.work]
+
     def init(self, *arguments):
-        """Runs `deployctl init` as root of this host would."""
-        return subprocess.run([RELEASE / "deployctl", "init", "--config", self.agent.config, "--state", HOST / "state",
-                               *arguments, self.ops.work], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+        return subprocess.run(self.init_command(*arguments), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
 
     def files(self):
         """{path: text} of all that init may touch."""
