@@ -37,7 +37,8 @@ class Maker {
   Proposal run() {
     out_.notes = found_.notes;
     out_.problems = found_.problems;
-    check_nginx();
+    const bool unread = behind_nginx() && !survey_.nginx->conf && !found_.services.empty();
+    if (unread) out_.problems.emplace_back("Nginx's configuration could not be read");
     if (!out_.problems.empty()) return std::move(out_);
     edit_nginx();
     agent_file();
@@ -56,7 +57,6 @@ class Maker {
  private:
   bool is_known(const std::string& service) const { return has(survey_.service_files, service); }
   bool behind_nginx() const { return survey_.nginx.has_value(); }
-
   void note(const std::string& service, const std::string& text) { out_.notes.push_back(service + ": " + text); }
 
   void add(FileChange change) {
@@ -73,11 +73,6 @@ class Maker {
   void renew_own(const std::string& path, std::string text, mode_t mode) {
     const auto known = survey_.present.find(path);
     add({path, known == survey_.present.end() ? std::nullopt : std::optional(known->second), std::move(text), mode});
-  }
-
-  void check_nginx() {
-    if (!behind_nginx() || found_.services.empty()) return;
-    if (!survey_.nginx->conf) out_.problems.emplace_back("Nginx's configuration could not be read");
   }
 
   void edit_nginx() {
@@ -352,8 +347,8 @@ class Maker {
     std::vector<std::string> reasons;
     if (!nginx.sees_upstreams) reasons.push_back("to see the folder " + nginx.upstreams);
     if (!moved_.empty()) reasons.push_back(fmt::format("to listen on {}", fmt::join(moved_, ", ")));
-    if (reasons.empty()) return;
     const auto* project = nginx_project();
+    if (reasons.empty()) return recreation_later(project);
     if (project == nullptr) {
       out_.problems.push_back(fmt::format(
           "the container {} has to be made anew {}, and no Compose file defines it; make it anew yourself with -v "
@@ -363,6 +358,24 @@ class Maker {
     }
     out_.recreate.emplace(
         NginxRecreation{reasons, project->files, project->name, nginx.container.service, nginx.container.name});
+  }
+
+  /// Compose makes a container anew whose service was changed, when somebody calls it next.
+  void recreation_later(const ComposeProject* project) {
+    if (project == nullptr || !out_.needs_routing_network) return;
+    const auto& container = survey_.nginx->container;
+    out_.recreate.emplace(
+        NginxRecreation{{fmt::format("to be on the network {} in Compose's eyes, too", survey_.routing_network)},
+                        project->files,
+                        project->name,
+                        container.service,
+                        container.name});
+    out_.recreate_can_wait = true;
+    out_.notes.push_back(
+        fmt::format("{}: deployd connects it to the network {} as it runs, but its service in {} changes, so the next "
+                    "`docker compose "
+                    "up -d` makes it anew once, in about 2 s; with --recreate-nginx that is done now",
+                    container.name, survey_.routing_network, project->files.front()));
   }
 
   const Survey& survey_;

@@ -29,6 +29,7 @@ struct Proposal {
   std::vector<std::string> problems;  // why nothing can be written
   std::vector<std::string> services;  // that get a file
   std::optional<NginxRecreation> recreate;
+  bool recreate_can_wait = false;      // until the next `docker compose up -d`, which would do it unasked
   bool needs_routing_network = false;  // a Compose file names it from now on
 };
 

@@ -4,13 +4,13 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <filesystem>
 #include <functional>
 #include <string_view>
 #include <utility>
 
+#include "agent/adopt/infrastructure.hpp"
 #include "agent/adopt/lists.hpp"
 #include "agent/adopt/nginx_edit.hpp"
 
@@ -21,24 +21,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t name_max = 41;
-
-/// The last part of an image's name without its tag; these are infrastructure wherever they come from.
-constexpr std::array<std::string_view, 60> infrastructure{
-    "adminer",     "alertmanager",  "busybox",      "cadvisor",
-    "caddy",       "cassandra",     "certbot",      "clickhouse-server",
-    "cloudflared", "consul",        "couchdb",      "elasticsearch",
-    "envoy",       "etcd",          "fluent-bit",   "fluentd",
-    "grafana",     "haproxy",       "influxdb",     "jaeger",
-    "kafka",       "keycloak",      "kibana",       "localstack",
-    "logstash",    "loki",          "mailhog",      "mailpit",
-    "mariadb",     "meilisearch",   "memcached",    "minio",
-    "mongo",       "mongo-express", "mssql-server", "mysql",
-    "nats",        "neo4j",         "nginx",        "node-exporter",
-    "opensearch",  "pgadmin4",      "pgbouncer",    "pgvector",
-    "phpmyadmin",  "portainer-ce",  "postgis",      "postgres",
-    "prometheus",  "promtail",      "qdrant",       "rabbitmq",
-    "redis",       "redis-stack",   "registry",     "traefik",
-    "valkey",      "vault",         "watchtower",   "zookeeper"};
 
 bool is_name_character(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.';
@@ -57,12 +39,6 @@ std::string as_service_name(std::string name) {
   }
   while (name.starts_with('-')) name.erase(0, 1);
   return name.substr(0, name_max);
-}
-
-std::string image_name(const std::string& image) {
-  auto name = image.substr(0, image.find('@'));
-  name = name.substr(name.rfind('/') == std::string::npos ? 0 : name.rfind('/') + 1);
-  return name.substr(0, name.find(':'));
 }
 
 /// The numbers behind "name:" in a text, where the name stands by itself.
@@ -409,10 +385,6 @@ class Finder {
 };
 
 }  // namespace
-
-bool is_infrastructure(const std::string& image) {
-  return std::ranges::find(infrastructure, lower(image_name(image))) != infrastructure.end();
-}
 
 FoundServices find_services(const Survey& survey, const ServiceChoice& choice) { return Finder(survey, choice).run(); }
 

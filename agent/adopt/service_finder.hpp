@@ -44,7 +44,4 @@ struct FoundServices {
 /// `survey` outlives the result.
 FoundServices find_services(const Survey& survey, const ServiceChoice& choice);
 
-/// Is this image that of a database, a cache, a proxy or another part of an infrastructure?
-bool is_infrastructure(const std::string& image);
-
 }  // namespace deploy::adopt

@@ -102,6 +102,7 @@ class Init {
     const auto found = adopt::find_services(survey, choice);
     const auto health = co_await ask(survey, found);
     auto proposal = adopt::make_proposal(survey, found, health);
+    if (proposal.recreate_can_wait && !options_.recreate_nginx) proposal.recreate.reset();
     problems.insert(problems.end(), proposal.problems.begin(), proposal.problems.end());
     if (!problems.empty() || !diagnostics.empty()) {
       for (const auto& problem : problems) session_.say(problem);

@@ -211,4 +211,54 @@ http {
   CHECK(proposal.files.back().path == conf_file);
 }
 
+TEST_CASE("what was proposed once is not proposed again") {
+  auto survey = behindy(conf);
+  const auto first = adopt::make_proposal(survey, adopt::find_services(survey, {}), health());
+  for (const auto& change : first.files) survey.present[change.path] = change.after;
+  survey.service_files = {"backend", "llmserver"};
+  survey.network = network;
+  survey.nginx->conf = NginxFiles(file(first, conf_file)->after).read();
+  const auto second = adopt::make_proposal(survey, adopt::find_services(survey, {}), {});
+  CHECK(second.problems == Texts{});
+  CHECK(second.changed == Texts{});
+  CHECK(second.files.empty());
+}
+
+TEST_CASE("an Nginx that does not see the folder has to be made anew, which no Compose file can here") {
+  auto survey = behindy(conf);
+  survey.nginx->sees_upstreams = false;
+  const auto proposal = adopt::make_proposal(survey, adopt::find_services(survey, {}), health());
+  CHECK(!proposal.recreate);
+  CHECK(
+      proposal.problems ==
+      Texts{
+          "the container nginx has to be made anew to see the folder /srv/behindy-ops/nginx/upstreams, and no Compose "
+          "file defines it; make it anew yourself with -v "
+          "/srv/behindy-ops/nginx/upstreams:/etc/nginx/upstreams:ro, then run this again"});
+}
+
+TEST_CASE("a port of the host waits for its container to go, and is Nginx's then") {
+  auto survey = behindy(conf);
+  survey.containers[0].settings.ports = {{"", 8100, 8080, "tcp"}};
+  const auto first = adopt::make_proposal(survey, adopt::find_services(survey, {}), health());
+  check_valid(first);
+  CHECK(file(first, "/etc/deployctl/waiting-ports.json")->after ==
+        "[\n  {\n    \"port\": 8100,\n    \"service\": \"backend\"\n  }\n]\n");
+  CHECK(file(first, "/etc/deployctl/deploy.d/backend.yaml")->after.find("ports:") == std::string::npos);
+  // Its container is deployctl's by now.
+  for (const auto& change : first.files) survey.present[change.path] = change.after;
+  survey.service_files = {"backend", "llmserver"};
+  survey.upstreams = {{"backend", "backend"}};
+  survey.waiting_ports = {{"backend", 8100}};
+  survey.containers[0].ours = true;
+  survey.containers[0].settings.ports.clear();
+  const auto second = adopt::make_proposal(survey, adopt::find_services(survey, {}), {});
+  const auto* ports = file(second, "/srv/behindy-ops/nginx/upstreams/init-ports.conf");
+  REQUIRE(ports != nullptr);
+  CHECK(ports->after.find("    listen 8100;\n") != std::string::npos);
+  CHECK(ports->after.find("        proxy_pass http://backend;\n") != std::string::npos);
+  CHECK(file(second, "/etc/deployctl/waiting-ports.json")->after == "[]\n");
+  CHECK(second.problems.size() == 1);  // nobody can publish the port with this Nginx but its owner
+}
+
 }  // namespace deploy::tests
