@@ -55,10 +55,10 @@ struct LogOptions {
 
 struct InitOptions {
   std::vector<std::string> folders;
-  std::string config;              // agent.yaml, there or not
-  std::string engine;              // of a new agent.yaml; empty: this host's
-  std::string state;               // of a new agent.yaml
-  std::string nginx;               // the container; empty: the one that there is
+  std::string config;                 // agent.yaml, there or not
+  std::string engine;                 // of a new agent.yaml; empty: this host's
+  std::string state;                  // of a new agent.yaml
+  std::string nginx;                  // the container; empty: the one that there is
   std::vector<std::string> services;  // besides those that are found
   std::vector<std::string> not_services;
   bool write = false;

@@ -64,8 +64,8 @@ struct UpstreamFilesInput {
 /// or where two routes have one upstream or service name.
 FileMap render_upstream_files(const UpstreamFilesInput& input);
 
-/// What `<upstream>.conf` says until deployd writes it for the first time: requests go on to where nginx.conf sent them.
-/// `address` is a name and a port, as it stood there.
+/// What `<upstream>.conf` says until deployd writes it for the first time: requests go on to where nginx.conf sent
+/// them. `address` is a name and a port, as it stood there.
 std::string first_upstream_file(const std::string& service, const domain::ProxySettings& settings,
                                 const std::string& address);
 

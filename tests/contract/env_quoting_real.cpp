@@ -69,8 +69,8 @@ Value by_bash(const std::string& file) {
 Value by_docker(ComposeWorld& compose, const std::string& file) {
   auto& world = compose.world();
   ports::ProcessSpec spec;
-  spec.argv = {"docker", "create", "--label", std::string(world_label) + "=" + world.prefix(), "--env-file", file,
-               world.image(), "sleep", "1000"};
+  spec.argv = {"docker",      "create", "--label", std::string(world_label) + "=" + world.prefix(), "--env-file", file,
+               world.image(), "sleep",  "1000"};
   source::HostProcessRunner runner;
   const auto result = run(runner.run(spec));
   if (result.exit_code != 0) return std::nullopt;

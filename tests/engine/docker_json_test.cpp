@@ -98,10 +98,8 @@ TEST_CASE("json: what is not set is the image's and the engine's own") {
   ports::ContainerSpec spec;
   spec.name = "a";
   spec.image = "app:1";
-  CHECK(
-      create_body(spec) ==
-      Json::parse(
-          R"({"Image":"app:1","Labels":{},"HostConfig":{"RestartPolicy":{"Name":"unless-stopped"}}})"));
+  CHECK(create_body(spec) ==
+        Json::parse(R"({"Image":"app:1","Labels":{},"HostConfig":{"RestartPolicy":{"Name":"unless-stopped"}}})"));
   CHECK(network_body({"n", "", "", false, {}}) ==
         Json::parse(R"({"Name":"n","CheckDuplicate":true,"Driver":"bridge","Labels":{}})"));
   CHECK(network_body({"n", "10.1.0.0/16", "10.1.128.0/17", true, {{"a", "b"}}}) ==
