@@ -8,6 +8,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from harness.example import Example  # noqa: E402
 from harness.github import workflow_run  # noqa: E402
+from harness.repos import Repo  # noqa: E402
 from harness.scene import HOST  # noqa: E402
 
 APPS = {"llmserver": ("behindy3359/behindy-story", None), "backend": ("behindy3359/behindy-back", None),
@@ -26,6 +27,8 @@ class Behindy(unittest.TestCase):
     def today(self):
         """The ops repository's Compose, and then what each repository's workflow does."""
         host = self.host
+        self.ops = Repo(HOST / "git", "behindy3359/behindy-ops", host.home)
+        self.ops.commit("Infrastructure")
         host.registry.start()
         host.compose("up", "-d")
         for app in APPS:
@@ -89,6 +92,7 @@ class Behindy(unittest.TestCase):
             self.assertEqual(report["failed"], 0, report)
         self.assertEqual(host.identities(*UNTOUCHED), untouched)
         self.assertEqual(self.sql("SELECT text FROM posts"), "kept")
+        self.cutting_habits()
 
     def habits(self):
         host = self.host
@@ -101,6 +105,30 @@ class Behindy(unittest.TestCase):
         self.ship("llmserver", "v4")
         host.deliver("llmserver", workflow_run)
         self.assertEqual(host.settled(6)[-1]["phase"], "succeeded")
+
+    def cutting_habits(self):
+        """Those that cut requests by themselves: what they start again knows where everything is."""
+        host = self.host
+        # The ops repository: what init changed is committed, and what somebody pushed from elsewhere is pulled.
+        self.ops.git("add", "--all")
+        self.ops.git("commit", "--quiet", "--message", "As deployctl init wrote it")
+        self.ops.git("push", "--quiet", "origin", "HEAD:main")
+        elsewhere = HOST / "elsewhere"
+        self.ops.git("clone", "--quiet", str(self.ops.bare), str(elsewhere))
+        conf = elsewhere / "nginx" / "nginx.conf"
+        conf.write_text(conf.read_text() + "# 2026\n")
+        self.ops.git("-C", str(elsewhere), "commit", "--quiet", "--all", "--message", "A comment")
+        self.ops.git("-C", str(elsewhere), "push", "--quiet", "origin", "HEAD:main")
+        self.ops.git("pull", "--quiet", "--ff-only", "origin", "main")
+        host.docker("exec", "behindy-nginx", "nginx", "-t")
+        host.docker("kill", "--signal", "HUP", "behindy-nginx")
+        host.answers("http://127.0.0.1/api/ai-stories/health", "true")
+        host.compose("restart", "nginx", "redis")
+        host.answers("http://127.0.0.1/api/ai-stories/health", "true")
+        self.ship("frontend", "v5")
+        host.deliver("frontend", workflow_run)
+        self.assertEqual(host.settled(7)[-1]["phase"], "succeeded")
+        host.answers("http://127.0.0.1/", "v5")
 
 
 if __name__ == "__main__":

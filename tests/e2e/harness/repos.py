@@ -24,7 +24,7 @@ class Repo:
         self.bare = folder / f"{name}.git"
         self.head = "0" * 40
         self.previous = self.head
-        self.work.mkdir(parents=True)
+        self.work.mkdir(parents=True, exist_ok=work is not None)
         subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", self.bare], check=True, env=self._env())
         self.git("init", "--quiet", "--initial-branch=main")
         self.git("remote", "add", "origin", f"file://{self.bare}")
