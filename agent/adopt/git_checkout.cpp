@@ -29,7 +29,7 @@ std::string text_of(const fs::path& file) {
 
 /// The folder with git's own files: ".git", or where the file ".git" of a worktree or a submodule leads.
 fs::path git_folder(const fs::path& root) {
-  const auto entry = root / ".git";
+  auto entry = root / ".git";
   std::error_code failure;
   if (!fs::is_regular_file(entry, failure)) return entry;
   const auto text = text_of(entry);
@@ -74,8 +74,7 @@ void read_workflows(GitCheckout& checkout) {
     }
   }
   std::ranges::sort(checkout.asked);
-  const auto twice = std::ranges::unique(checkout.asked);
-  checkout.asked.erase(twice.begin(), twice.end());
+  checkout.asked.erase(std::unique(checkout.asked.begin(), checkout.asked.end()), checkout.asked.end());
 }
 
 GitCheckout read_checkout(const fs::path& root) {

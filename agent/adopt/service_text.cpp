@@ -223,7 +223,7 @@ class Text {
   std::string image_reference() {
     const auto& container = service_.container;
     if (container.image_digests.empty() || container.image.starts_with("sha256:")) return "";
-    const auto reference = container.image.substr(0, container.image.find('@'));
+    auto reference = container.image.substr(0, container.image.find('@'));
     const auto tag = tag_of(reference);
     const auto name = tag.empty() ? reference : reference.substr(0, reference.size() - tag.size() - 1);
     if (is_commit(tag)) return name + ":{sha}";

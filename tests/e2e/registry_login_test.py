@@ -68,7 +68,7 @@ class RegistryLogin(unittest.TestCase):
         (self.folder / "status").write_text(str(status))
 
     def roll(self, version):
-        """Publishes a version under its commit, and rolls it out."""
+        """Publishes a version under its commit, and rolls it out. No other test's image has its layers: they have to be pulled."""
         repo = self.scene.repos["backend"]
         commit = release(repo, version)
         reference = f"{IMAGE}:{commit}"
@@ -105,7 +105,7 @@ class RegistryLogin(unittest.TestCase):
     def test_1_a_login_of_agent_yaml(self):
         (self.folder / "password").write_text(PASSWORD + "\n")
         self.settings(registries=[{"host": HOST_NAME, "username": USER, "password": {"file": str(self.folder / "password")}}])
-        self.assert_goes_out("v1")
+        self.assert_goes_out("v1-login")
         # It is read at each pull: no restart.
         (self.folder / "password").write_text("wrong-one\n")
         self.assert_refused("v2", f"pull {IMAGE}:COMMIT: REFUSED; check the image's name; the login for {HOST_NAME} in "
@@ -114,12 +114,12 @@ class RegistryLogin(unittest.TestCase):
         self.assert_refused("v2", f"pull {IMAGE}:COMMIT: REFUSED; check the image's name; {HOST_NAME} was asked without a login, because "
                             "the password file FOLDER/password cannot be read: No such file or directory: check the path under "
                             "`registries.password` and the file's permissions")
-        self.assertIn('"v1"', self.scene.get("/api/info"))
+        self.assertIn('"v1-login"', self.scene.get("/api/info"))
 
     def test_2_what_docker_login_has_written(self):
         self.docker_config({"auths": {HOST_NAME: {"auth": base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()}}})
         self.settings()
-        self.assert_goes_out("v3")
+        self.assert_goes_out("v3-login")
         self.docker_config({"auths": {HOST_NAME: {"auth": base64.b64encode(f"{USER}:wrong".encode()).decode()}}})
         self.assert_refused("v4", f"pull {IMAGE}:COMMIT: REFUSED; check the image's name; the login for {HOST_NAME} in "
                             "FOLDER/config.json was sent: check its user name and password, and that it may read the image")
@@ -128,7 +128,7 @@ class RegistryLogin(unittest.TestCase):
         self.docker_config({"credHelpers": {HOST_NAME: "test"}})
         self.settings()
         self.helper(json.dumps({"ServerURL": HOST_NAME, "Username": USER, "Secret": PASSWORD}))
-        self.assert_goes_out("v5")
+        self.assert_goes_out("v5-login")
         self.assertEqual(set((self.folder / "asked").read_text().split()), {HOST_NAME})
         self.helper("the key ring is locked\n", 1)
         begin = f"pull {IMAGE}:COMMIT: REFUSED; check the image's name; {HOST_NAME} was asked without a login, because "
