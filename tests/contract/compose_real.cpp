@@ -111,8 +111,12 @@ json what_runs(const json& container) {
   if (config.contains("Env") && config.at("Env").is_array()) std::sort(config["Env"].begin(), config["Env"].end());
   json host = container.at("HostConfig");
   host.erase("NetworkMode");
-  auto& ulimits = host["Ulimits"];  // in no order
-  if (ulimits.is_array()) std::sort(ulimits.begin(), ulimits.end());
+  for (const auto* name : {"Ulimits", "ExtraHosts"}) {  // Compose sends them in no order
+    if (auto& list = host[name]; list.is_array()) std::sort(list.begin(), list.end());
+  }
+  // Said, or left to the engine: 10 seconds, and no restart.
+  if (config.value("StopTimeout", json()) == 10) config.erase("StopTimeout");
+  if (auto& restart = host["RestartPolicy"]; restart.value("Name", "") == "no") restart["Name"] = "";
   // Two ways to ask for the same mounts.
   host.erase("Binds");
   host.erase("Mounts");

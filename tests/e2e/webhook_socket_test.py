@@ -1,4 +1,4 @@
-"""GitHub's events by way of Nginx to a unix socket: what README.md tells to do where Nginx runs in a container."""
+"""GitHub's events by way of Nginx to a unix socket: what docs/adopting-by-hand.md tells to do where Nginx runs in a container."""
 
 import json
 import pathlib
@@ -49,7 +49,7 @@ class WebhookSocket(unittest.TestCase):
         self.assertIn(f"frontend {version}", self.scene.get("/"))
 
     def test_events_through_nginx(self):
-        self.assertIn(LOCATION, (ROOT / "README.md").read_text())
+        self.assertIn(LOCATION, (ROOT / "docs" / "adopting-by-hand.md").read_text())
         self.assertEqual(self.push(None, signature="sha256=" + "0" * 64), 401)
         self.assertEqual(self.agent.rollouts(), [])
         self.assertEqual(self.push(None), 202)
