@@ -37,7 +37,8 @@ void require_untouched(const domain::ConfigRepo& config, const WorkTreeRepositor
   std::string text;
   if (!changed.empty()) {
     text = "the pull would overwrite what was changed by hand in " + config.folder + ": " + listed(changed) +
-           "; commit and push it, or put it back with git checkout";
+           "; commit and push it, or put it back: git show HEAD:FILE > FILE there keeps the file that a container may "
+           "have mounted, git checkout does not";
   }
   if (!unknown.empty()) {
     text += (text.empty() ? "" : "; ") + std::string("the pull would overwrite files in ") + config.folder +

@@ -199,7 +199,7 @@ class ConfigRepo(unittest.TestCase):
         change = self.ended(commit)
         self.assertEqual((change["phase"], change["reason"]), (
             "refused", f"the pull would overwrite what was changed by hand in {APP}: nginx.conf; commit and push it, or put it "
-            "back with git checkout"))
+            "back: git show HEAD:FILE > FILE there keeps the file that a container may have mounted, git checkout does not"))
         self.assertEqual((APP / "nginx.conf").read_text(), mine)
         self.assertEqual(self.git("rev-parse", "HEAD"), before)
         # Polling goes on with it once it can.

@@ -7,6 +7,21 @@ using namespace deploy;
 using namespace deploy::tests;
 using domain::ConfigPhase;
 
+namespace {
+
+/// deployd ends where it writes the files of a push.
+void die_while_writing(Host& host) {
+  Agent agent(host);
+  host.work_tree.on_point = [](std::string_view at) {
+    if (at == "tree.write") throw std::runtime_error("killed");
+  };
+  agent.push_configuration('b');
+  agent.work(std::chrono::seconds(1));
+  host.work_tree.on_point = nullptr;
+}
+
+}  // namespace
+
 TEST_CASE("killed at any point of a config change, it is made to its end after the next start") {
   const std::string point = GENERATE("tree.prepare", "tree.write.torn", "tree.write", "tree.put_back",
                                      "proxy.reload.written", "proxy.reload.after", "tree.keep");
@@ -78,15 +93,7 @@ TEST_CASE("a config change in which deployd ends again and again is given up") {
 
 TEST_CASE("files that somebody else wrote while deployd was away are left to a person") {
   Host host;
-  {
-    Agent agent(host);
-    host.work_tree.on_point = [](std::string_view at) {
-      if (at == "tree.write") throw std::runtime_error("killed");
-    };
-    agent.push_configuration('b');
-    agent.work(std::chrono::seconds(1));
-  }
-  host.work_tree.on_point = nullptr;
+  die_while_writing(host);
   host.work_tree.fail_put_back.emplace_back(ErrorKind::conflict, "somebody changed in /srv/app what bbbbbbb changes");
   Agent agent(host);
   agent.work();
@@ -97,15 +104,7 @@ TEST_CASE("files that somebody else wrote while deployd was away are left to a p
 
 TEST_CASE("an Nginx that does not load the earlier files after a cut-short change needs a person") {
   Host host;
-  {
-    Agent agent(host);
-    host.work_tree.on_point = [](std::string_view at) {
-      if (at == "tree.write") throw std::runtime_error("killed");
-    };
-    agent.push_configuration('b');
-    agent.work(std::chrono::seconds(1));
-  }
-  host.work_tree.on_point = nullptr;
+  die_while_writing(host);
   host.proxy.fail_loading.emplace_back(ErrorKind::invalid, "nginx -t refuses them");
   Agent agent(host);
   agent.work();
@@ -116,15 +115,7 @@ TEST_CASE("an Nginx that does not load the earlier files after a cut-short chang
 
 TEST_CASE("what cannot be put back at the start is tried again, and no rollout begins meanwhile") {
   Host host;
-  {
-    Agent agent(host);
-    host.work_tree.on_point = [](std::string_view at) {
-      if (at == "tree.write") throw std::runtime_error("killed");
-    };
-    agent.push_configuration('b');
-    agent.work(std::chrono::seconds(1));
-  }
-  host.work_tree.on_point = nullptr;
+  die_while_writing(host);
   host.work_tree.fail_put_back.emplace_back(ErrorKind::disk_full, "cannot write /srv/app/nginx.conf");
   Agent agent(host);
   agent.work();

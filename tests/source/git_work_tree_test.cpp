@@ -86,7 +86,9 @@ TEST_CASE("what somebody changed by hand, or added, is not written over") {
   site.upstream.write("app/.env", "DB_PASS=new\n");
   site.upstream.write("site.conf", "server {}\n");
   const auto next = site.push();
-  const std::string by_hand = "; commit and push it, or put it back with git checkout";
+  const std::string by_hand =
+      "; commit and push it, or put it back: git show HEAD:FILE > FILE there keeps the file that a container may have "
+      "mounted, git checkout does not";
   SECTION("a file of the pull that was changed") {
     site.edit("nginx.conf", "worker_processes 3;\n");
     site.edit("app/.env", "DB_PASS=mine\n");

@@ -1,6 +1,7 @@
 """A host as behindy's is today: apps started by `docker run` from a registry, Nginx with its configuration mounted from the
 ops repository, a database, and no deployctl."""
 
+import os
 import pathlib
 import shutil
 import subprocess
@@ -13,9 +14,9 @@ from .engine import Engine
 from .load import OutsideLoad
 from .registry import Registry
 from .repos import Repo, app_repo
+from .scene import HOST
 from .wait import until
 
-HOST = pathlib.Path("/run/demo")
 NETWORK = "behindy-ops_internal"
 APPS = {"llm": 8000, "backend": 8080, "frontend": 3000}
 
@@ -50,6 +51,11 @@ http {
     }
 }
 """
+
+
+# Nginx has it since 1.27.4; these suites have an earlier one.
+if os.environ.get("DEPLOYCTL_BASE_SUITE") in ("bookworm", "trixie"):
+    NGINX = NGINX.replace("    keepalive_min_timeout 5s;\n", "")
 
 
 class AdoptedAgent(Agent):
