@@ -141,8 +141,12 @@ Task<void> DockerClient::wait_removed(std::string id) {
   }
 }
 
-Task<std::vector<ports::ProcessEntry>> DockerClient::processes(std::string id) {
+Task<std::vector<ports::ProcessEntry>> DockerClient::processes(std::string id, std::int64_t pid) {
   const std::string what = "list the processes of container " + id;
+  if (pid != 0) {
+    auto found = processes_below(proc_root_, pid, id);
+    if (found) co_return *found;
+  }
   const auto container = co_await require(what, id);
   if (container.pid != 0) {
     auto found = processes_below(proc_root_, container.pid, container.id);

@@ -165,7 +165,8 @@ class ContainerEngine {
   virtual Task<std::vector<std::string>> log_tail(std::string id, int lines) = 0;
   virtual Task<void> follow_logs(std::string id, LogOptions options, OnLog on_line) = 0;
   virtual Task<ExecResult> exec(std::string id, ExecRequest request) = 0;
-  virtual Task<std::vector<ProcessEntry>> processes(std::string id) = 0;
+  /// `pid`: of its first process as inspect() gave it, which spares the engine a question; 0: not known.
+  virtual Task<std::vector<ProcessEntry>> processes(std::string id, std::int64_t pid) = 0;
   /// Established TCP connections, IPv4 and IPv6, to this port inside the container; nullopt where the container's
   /// network namespace cannot be read from here.
   virtual Task<std::optional<int>> established_connections(std::string id, std::uint16_t port) = 0;

@@ -21,7 +21,7 @@ constexpr milliseconds retire_margin{1000};
 /// Certificates and other files that a configuration names are looked at by a test, too, and may change meanwhile.
 constexpr milliseconds rehearsal_lasts{60000};
 /// Old answers were seen among new ones for up to 105 ms; without workers to compare, ask for longer than that.
-constexpr int answers_wanted_alone = 15;
+constexpr int answers_wanted_alone = 25;
 
 /// Are the files as they are wanted, but for what somebody changed in some of them by hand without touching who gets
 /// the requests?

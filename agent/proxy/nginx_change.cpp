@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <iterator>
 #include <map>
 
 #include "agent/base/error.hpp"
@@ -17,7 +16,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds poll_interval{10};
+constexpr milliseconds poll_interval{5};
 constexpr int answers_wanted_beside = 3;
 
 /// A file that Nginx reads as it was before, although it was changed; empty: there is none.
@@ -111,15 +110,15 @@ Task<Nginx::Proof> Nginx::prove(RunningNginx nginx, std::set<std::int64_t> earli
                                 std::optional<std::string> generation) {
   const auto start = clock_.steady_now();
   std::optional<std::string> answer;
-  std::vector<std::int64_t> left;
+  auto left = std::move(earlier);
   for (int answers = 0;;) {
     answer = co_await ask_marker_();
     answers = answer == generation ? answers + 1 : 0;
     if (answers > 0) {
-      const auto workers = co_await watch(nginx);
-      left.clear();
-      std::set_intersection(earlier.begin(), earlier.end(), workers.accepting.begin(), workers.accepting.end(),
-                            std::back_inserter(left));
+      if (!left.empty()) {  // a worker that has stopped accepting never begins again
+        const auto workers = co_await watch(nginx);
+        std::erase_if(left, [&](const auto pid) { return !workers.accepting.contains(pid); });
+      }
       if (left.empty() && answers >= answers_wanted_beside) {
         Proof proof{true, ""};
         co_return proof;

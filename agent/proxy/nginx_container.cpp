@@ -92,7 +92,7 @@ Task<NginxVersion> NginxContainer::version(std::string id) {
 Task<void> NginxContainer::reload(RunningNginx nginx) { co_await engine_.signal(nginx.id, "HUP"); }
 
 Task<Workers> NginxContainer::workers(RunningNginx nginx) {
-  const auto processes = co_await engine_.processes(nginx.id);
+  const auto processes = co_await engine_.processes(nginx.id, nginx.pid);
   auto workers = workers_of(processes, nginx.pid);
   if (!workers.master) {
     const auto init =

@@ -213,22 +213,20 @@ ports::Labels StepEffects::labels_of(const Work& work) {
 /// engine connects it when it makes it, to the others we do.
 Task<std::string> StepEffects::make_container(ports::ContainerSpec spec, ports::Labels own,
                                               ports::NetworkEndpoint routing) {
-  auto existing = co_await find_own(spec.name, own);
+  spec.labels = spec.settings.labels;
+  spec.labels.insert(own.begin(), own.end());
   std::string id;
-  if (!existing) {
-    spec.labels = spec.settings.labels;
-    spec.labels.insert(own.begin(), own.end());
-    std::exception_ptr name_taken;
-    try {
-      id = co_await engine_.create(spec);
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::conflict) throw;
-      name_taken = std::current_exception();
-    }
-    // The engine may have gone on with the request of an agent that was killed.
-    if (name_taken) existing = co_await find_own(spec.name, own);
-    if (name_taken && !existing) std::rethrow_exception(name_taken);
+  std::exception_ptr name_taken;
+  try {
+    id = co_await engine_.create(spec);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::conflict) throw;
+    name_taken = std::current_exception();
   }
+  // An agent that was killed may have made it, or the engine gone on with its request.
+  std::optional<ports::Container> existing;
+  if (name_taken) existing = co_await find_own(spec.name, own);
+  if (name_taken && !existing) std::rethrow_exception(name_taken);
   if (existing) id = existing->id;
   std::vector<ports::NetworkEndpoint> wanted{routing};
   for (const auto& network : spec.settings.networks) {
@@ -272,19 +270,22 @@ Outcome StepEffects::promote(Work& work, const domain::Step& step) {
 
 Task<Outcome> StepEffects::stop(Work& work, domain::Step step) {
   for (const auto& target : load(step.targets)) {
-    const auto container = co_await engine_.inspect(target.container_id);
-    if (!container) continue;
     const auto service = service_of(work, target);
-    const bool has_last_words = container->state == "running" && !service.container.pre_stop.empty();
-    if (has_last_words) co_await run_pre_stop(work, target, service);
-    co_await engine_.stop(target.container_id, service.container.stop_grace_period);
+    if (!service.container.pre_stop.empty()) co_await run_pre_stop(work, target, service);
+    try {
+      co_await engine_.stop(target.container_id, service.container.stop_grace_period);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::not_found) throw;  // somebody removed it
+    }
   }
   co_return Outcome{};
 }
 
-/// Whatever comes of it, the container is stopped after it.
+/// In a container that runs. Whatever comes of it, the container is stopped after it.
 Task<void> StepEffects::run_pre_stop(Work& work, domain::Target target, domain::Service service) {
   const auto said = target.container_name + ": pre_stop ";
+  const auto container = co_await engine_.inspect(target.container_id);
+  if (!container || container->state != "running") co_return;
   try {
     const ports::ExecRequest request{resolve_(service).container.pre_stop, service.container.stop_grace_period};
     const auto result = co_await engine_.exec(target.container_id, request);

@@ -304,12 +304,15 @@ TEMPLATE_TEST_CASE("engine: processes are listed by their host's ids", "", FakeW
   TestType world;
   auto& engine = world.engine();
   const auto id = run(engine.create(sleeper(world, "a")));
-  CHECK(error_of([&] { run(engine.processes(id)); }).kind() == ErrorKind::conflict);
+  CHECK(error_of([&] { run(engine.processes(id, 0)); }).kind() == ErrorKind::conflict);
   run(engine.start(id));
-  const auto processes = run(engine.processes(id));
+  const auto processes = run(engine.processes(id, 0));
   REQUIRE(processes.size() == 1);
   CHECK(processes.front().pid == run(engine.inspect(id)).value().pid);
   CHECK(processes.front().title == "sleep 1000");
+  const auto pid = processes.front().pid;
+  CHECK(run(engine.processes(id, pid)).at(0).title == "sleep 1000");
+  CHECK(run(engine.processes(id, pid + 1)).at(0).pid == pid);
 }
 
 TEMPLATE_TEST_CASE("engine: a signal needs a running container", "", FakeWorld, RealWorld) {

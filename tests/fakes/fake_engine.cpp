@@ -305,7 +305,7 @@ Task<ports::ExecResult> FakeEngine::exec(std::string id, ports::ExecRequest requ
   co_return result;
 }
 
-Task<std::vector<ports::ProcessEntry>> FakeEngine::processes(std::string id) {
+Task<std::vector<ports::ProcessEntry>> FakeEngine::processes(std::string id, std::int64_t) {
   Call call(*this, "processes", name_of(id));
   const auto& record = require("list the processes of container " + id, id);
   if (!runs(record.container)) {

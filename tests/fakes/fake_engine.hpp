@@ -105,7 +105,7 @@ class FakeEngine final : public ports::ContainerEngine {
   Task<std::vector<std::string>> log_tail(std::string id, int lines) override;
   Task<void> follow_logs(std::string id, ports::LogOptions options, ports::OnLog on_line) override;
   Task<ports::ExecResult> exec(std::string id, ports::ExecRequest request) override;
-  Task<std::vector<ports::ProcessEntry>> processes(std::string id) override;
+  Task<std::vector<ports::ProcessEntry>> processes(std::string id, std::int64_t pid) override;
   Task<std::optional<int>> established_connections(std::string id, std::uint16_t port) override;
   Task<std::vector<ports::Network>> networks() override;
   Task<std::optional<ports::Network>> inspect_network(std::string name) override;

@@ -24,7 +24,7 @@ class NullEngine : public ports::ContainerEngine {
   Task<std::vector<std::string>> log_tail(std::string, int) override { unexpected("log_tail"); }
   Task<void> follow_logs(std::string, ports::LogOptions, ports::OnLog) override { unexpected("follow_logs"); }
   Task<ports::ExecResult> exec(std::string, ports::ExecRequest) override { unexpected("exec"); }
-  Task<std::vector<ports::ProcessEntry>> processes(std::string) override { unexpected("processes"); }
+  Task<std::vector<ports::ProcessEntry>> processes(std::string, std::int64_t) override { unexpected("processes"); }
   Task<std::optional<int>> established_connections(std::string, std::uint16_t) override {
     unexpected("established_connections");
   }

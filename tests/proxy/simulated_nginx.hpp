@@ -67,7 +67,7 @@ class SimulatedNginx : public tests::NullEngine {
     if (!missing_container || name != "nginx") co_return std::nullopt;
     co_return container;
   }
-  Task<std::vector<ports::ProcessEntry>> processes(std::string) override {
+  Task<std::vector<ports::ProcessEntry>> processes(std::string, std::int64_t) override {
     settle();
     if (clock_.elapsed() < boots_until) {
       std::vector<ports::ProcessEntry> booting{{100, 1, "/bin/sh /docker-entrypoint.sh nginx"}};

@@ -60,8 +60,8 @@ class SimEngine final : public ports::ContainerEngine {
   Task<ports::ExecResult> exec(std::string id, ports::ExecRequest request) override {
     return pass("exec", id, engine_.exec(id, std::move(request)));
   }
-  Task<std::vector<ports::ProcessEntry>> processes(std::string id) override {
-    return pass("processes", id, engine_.processes(id));
+  Task<std::vector<ports::ProcessEntry>> processes(std::string id, std::int64_t pid) override {
+    return pass("processes", id, engine_.processes(id, pid));
   }
   Task<std::optional<int>> established_connections(std::string id, std::uint16_t) override {
     return pass("established_connections", id, connections(id));
