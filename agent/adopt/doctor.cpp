@@ -263,7 +263,7 @@ class Examination {
                      agent_.network, agent_.routing.network, fmt::join(names, ", ")));
   }
 
-  /// Docker asks the shared network for a name before ours, which is internal.
+  /// Docker asks the shared network for a name before ours, which is internal; but for what deployd connected to it.
   void namesakes(const ports::Container& container) {
     for (const auto& service : host_.configuration.services) {
       if (service.proxy.port == 0 || service.proxy.dns || !agent_.nginx) continue;
@@ -276,8 +276,9 @@ class Examination {
       if (!has_name) continue;
       note("routing",
            fmt::format(
-               "the container {} has the name {} on {}, so other services' calls to {} reach it and do not follow "
-               "a rollout; where {}'s first rollout does not take it away, rename or remove it",
+               "the container {} has the name {} on {}, so calls to {} from containers that deployctl did not make "
+               "or take up reach it and do not follow a rollout; where {}'s first rollout does not take it away, "
+               "rename or remove it",
                container.name, service.name, agent_.network, service.name, service.name));
     }
   }

@@ -132,8 +132,8 @@ struct App::Parts {
           adoption(parts.engine, parts.prober, parts.journal, traffic, *parts.services, addresses.site.instance,
                    addresses.site.routing_network),
           take_up(
-              parts.engine, parts.journal, *parts.services, parts.complete(), parts.take_up_list,
-              addresses.site.routing_network,
+              parts.engine, parts.journal, *parts.services, traffic, parts.complete(), parts.take_up_list,
+              {addresses.site.network, addresses.site.routing_network, addresses.site.names, parts.nginx_container()},
               [&parts, routing = addresses.routing](const std::set<std::string>& taken) {
                 return parts.next_address(routing, taken);
               },

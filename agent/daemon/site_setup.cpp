@@ -107,8 +107,11 @@ Task<SiteAddresses> prepare_site(ports::ContainerEngine& engine, store::Database
   for (const auto& service : configuration.services) {
     if (service.proxy.dns) continue;
     nginx.aliases.push_back(service.name);
-    if (nginx.on_host && service.proxy.port != 0) {
+    if (service.proxy.port == 0) continue;
+    if (nginx.on_host) {
       addresses.service_hosts.push_back(service.name + ":" + nginx.address);
+    } else {
+      addresses.site.names.push_back(service.name);
     }
   }
   co_return addresses;

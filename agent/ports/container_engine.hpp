@@ -38,6 +38,9 @@ struct NetworkEndpoint {
   std::string network;  // name
   std::string address;  // IPv4, dotted; in a request empty means automatic
   std::vector<std::string> aliases;
+  /// In a request: names that this container asks this network for before any other (links of the API); what nobody
+  /// has on it is asked of the others as ever.
+  std::vector<std::string> asked_first = {};
 };
 
 struct Container {

@@ -81,9 +81,8 @@ Task<std::string> StepEffects::run_one_off(Work& work, domain::Step step, domain
   spec.settings.restart = "no";
   spec.network.network = site_.network;
   auto own = one_off_labels(work, step);
-  ports::NetworkEndpoint routing;  // the names of services are there; any free address will do
-  routing.network = site_.routing_network;
-  const auto id = co_await make_container(std::move(spec), std::move(own), routing);
+  const std::string any_address;  // the names of services are on that network
+  const auto id = co_await make_container(std::move(spec), std::move(own), any_address);
   const auto made = co_await engine_.inspect(id);
   if (made && made->state == "created") co_await engine_.start(id);
   auto log = logger(work);

@@ -177,10 +177,7 @@ Task<Outcome> StepEffects::create(Work& work, domain::Step step) {
     spec.name = target.container_name;
     auto own = labels_of(work);
     own[domain::labels::target] = std::to_string(target.id.value);
-    ports::NetworkEndpoint routing;
-    routing.network = site_.routing_network;
-    routing.address = target.address;
-    target.container_id = co_await make_container(spec, own, routing);
+    target.container_id = co_await make_container(spec, own, target.address);
     created.push_back(target);
   }
   Outcome outcome;
@@ -210,9 +207,9 @@ ports::Labels StepEffects::labels_of(const Work& work) {
 }
 
 /// The container of that name and these labels, made where it is not there, and connected to its networks: to one the
-/// engine connects it when it makes it, to the others we do.
-Task<std::string> StepEffects::make_container(ports::ContainerSpec spec, ports::Labels own,
-                                              ports::NetworkEndpoint routing) {
+/// engine connects it when it makes it, to the others we do. Another container may have a service's name on the users'
+/// networks; calls to the service go through Nginx all the same. `address`: on the routing network; empty: any.
+Task<std::string> StepEffects::make_container(ports::ContainerSpec spec, ports::Labels own, std::string address) {
   spec.labels = spec.settings.labels;
   spec.labels.insert(own.begin(), own.end());
   std::string id;
@@ -228,9 +225,9 @@ Task<std::string> StepEffects::make_container(ports::ContainerSpec spec, ports::
   if (name_taken) existing = co_await find_own(spec.name, own);
   if (name_taken && !existing) std::rethrow_exception(name_taken);
   if (existing) id = existing->id;
-  std::vector<ports::NetworkEndpoint> wanted{routing};
+  std::vector<ports::NetworkEndpoint> wanted{{site_.routing_network, address, {}, site_.names}};
   for (const auto& network : spec.settings.networks) {
-    if (network != spec.network.network && network != routing.network) wanted.push_back({network, "", {}});
+    if (network != spec.network.network && network != site_.routing_network) wanted.push_back({network, "", {}});
   }
   for (const auto& endpoint : wanted) {
     const bool joined = existing && std::any_of(existing->networks.begin(), existing->networks.end(),

@@ -67,8 +67,9 @@ struct Site {
   std::filesystem::path state;  // folder of the git mirrors; empty: its space is not looked at
   std::int64_t keep_free_bytes = 0;
   MemoryRule memory;
-  int workers_leaving = 32;     // beyond so many workers of Nginx that are shutting down, a switch waits
-  std::filesystem::path saved;  // folder below which hooks save what they write
+  int workers_leaving = 32;             // beyond so many workers of Nginx that are shutting down, a switch waits
+  std::filesystem::path saved;          // folder below which hooks save what they write
+  std::vector<std::string> names = {};  // of services, that Nginx has on the routing network and is called by there
 };
 
 /// How many at a time.
@@ -147,7 +148,7 @@ class StepEffects {
 
   Task<std::optional<ports::Container>> find_own(std::string name, ports::Labels own);
   ports::Labels labels_of(const Work& work);
-  Task<std::string> make_container(ports::ContainerSpec spec, ports::Labels own, ports::NetworkEndpoint routing);
+  Task<std::string> make_container(ports::ContainerSpec spec, ports::Labels own, std::string address);
   Task<void> prove_healthy(Work& work, domain::Target target, domain::HealthCheck check);
   Task<void> run_pre_stop(Work& work, domain::Target target, domain::Service service);
   Task<void> prove_old(Work& work, domain::Target target);

@@ -18,6 +18,13 @@ constexpr auto commit_label = "org.opencontainers.image.revision";
 constexpr std::size_t commit_length = 40;
 constexpr std::size_t list_bytes_max = 1 << 20;
 
+/// Empty: it is not on that network.
+std::string address_on(const ports::Container& container, const std::string& network) {
+  const auto endpoint = std::find_if(container.networks.begin(), container.networks.end(),
+                                     [&](const auto& candidate) { return candidate.network == network; });
+  return endpoint == container.networks.end() ? "" : endpoint->address;
+}
+
 }  // namespace
 
 std::vector<TakeUp::Entry> TakeUp::entries() const {
@@ -55,10 +62,11 @@ Task<void> TakeUp::run() {
     }
     co_await take(*service, *container);
   }
+  co_await join_all();
 }
 
 Task<void> TakeUp::take(domain::Service service, ports::Container container) {
-  const auto address = co_await join(container);
+  const auto address = co_await first_address(container);
   auto revision = co_await revision_of(service, container);
   journal_.transaction([&] {
     domain::Rollout rollout;
@@ -91,14 +99,60 @@ Task<void> TakeUp::take(domain::Service service, ports::Container container) {
   say_(service.name + ": took up the container " + container.name + " as " + revision.name);
 }
 
+/// Its calls to the others go through Nginx from the moment when it joins, so Nginx has to be ready for them, and so it
+/// has to route already; until then it reaches the container where it does today. Where the two have no network in
+/// common, or the container's calls do not change, it joins at once.
+Task<std::string> TakeUp::first_address(ports::Container container) {
+  const auto address = address_on(container, networks_.shared);
+  const bool joined = !address_on(container, networks_.routing).empty();
+  if (networks_.names.empty() || address.empty() || joined) co_return co_await join(container);
+  const auto nginx = co_await engine_.inspect(networks_.nginx);
+  if (!nginx || address_on(*nginx, networks_.shared).empty()) co_return co_await join(container);
+  co_return address;
+}
+
+/// Live targets that were taken up and have not joined yet, with the address that they have now.
+Task<std::vector<domain::Target>> TakeUp::not_joined() {
+  std::vector<domain::Target> found;
+  if (networks_.names.empty()) co_return found;
+  for (auto target : journal_.targets.present()) {
+    const bool taken_up =
+        target.state == domain::TargetState::live && journal_.rollouts.get(target.rollout).cause == taken_up_cause;
+    if (!taken_up) continue;
+    const auto container = co_await engine_.inspect(target.container_id);
+    if (!container || address_on(*container, networks_.routing) == target.address) continue;
+    const auto now = address_on(*container, networks_.shared);
+    if (!now.empty()) target.address = now;
+    found.push_back(target);
+  }
+  co_return found;
+}
+
+Task<void> TakeUp::join_all() {
+  auto targets = co_await not_joined();
+  if (targets.empty()) co_return;
+  const auto record = [&] {
+    journal_.transaction([&] {
+      for (const auto& target : targets) journal_.targets.set_address(target.id, target.address);
+    });
+  };
+  record();  // the engine gives another address where it starts a container again
+  co_await traffic_.restore(true);
+  for (auto& target : targets) {
+    const auto container = co_await engine_.inspect(target.container_id);
+    if (container) target.address = co_await join(*container);
+  }
+  record();
+  co_await traffic_.restore(false);
+}
+
 /// Returns its address there; the one that it has already, where an agent was killed right after this.
 Task<std::string> TakeUp::join(ports::Container container) {
   std::set<std::string> taken;
   for (const auto& target : journal_.targets.present()) taken.insert(target.address);
-  for (const auto& endpoint : container.networks) {
-    if (endpoint.network == routing_network_ && !taken.contains(endpoint.address)) co_return endpoint.address;
-  }
-  const ports::NetworkEndpoint endpoint{routing_network_, next_address_(taken), {}};
+  const auto present = address_on(container, networks_.routing);
+  if (!present.empty() && !taken.contains(present)) co_return present;
+  const ports::NetworkEndpoint endpoint{networks_.routing, next_address_(taken), {}, networks_.names};
   std::exception_ptr failure;
   try {
     co_await engine_.connect(container.id, endpoint);

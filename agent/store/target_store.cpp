@@ -70,6 +70,10 @@ void TargetStore::update(const domain::Target& target) {
       target.revision, target.container_name, target.container_id, domain::to_string(target.state));
 }
 
+void TargetStore::set_address(domain::TargetId id, const std::string& address) {
+  database_.execute("UPDATE targets SET address = ?2 WHERE id = ?1", id, address);
+}
+
 domain::Target TargetStore::get(domain::TargetId id) {
   const auto found = find(id);
   if (!found) throw Error(ErrorKind::not_found, "there is no target " + std::to_string(id.value));

@@ -15,7 +15,10 @@ class TargetStore {
   explicit TargetStore(Database& database) : database_(database) {}
 
   domain::TargetId add(const domain::Target& target);
+  /// All but its address.
   void update(const domain::Target& target);
+  /// Of one that was taken up, and joins the routing network later; every other one keeps what it has.
+  void set_address(domain::TargetId id, const std::string& address);
   /// Throws Error(not_found).
   domain::Target get(domain::TargetId id);
   std::optional<domain::Target> find(domain::TargetId id);

@@ -197,9 +197,10 @@ TEST_CASE("doctor names what is missing, and what to do") {
     const auto& service = practice.configuration.services.front().name;
     practice.container(service, {"internal", "deployctl"});
     CHECK(practice.complaints() == Lines{"note routing: the container " + service + " has the name " + service +
-                                         " on internal, so other services' calls to " + service +
-                                         " reach it and do not follow a rollout; where " + service +
-                                         "'s first rollout does not take it away, rename or remove it"});
+                                         " on internal, so calls to " + service +
+                                         " from containers that deployctl did not make or take up reach it and do not "
+                                         "follow a rollout; where " +
+                                         service + "'s first rollout does not take it away, rename or remove it"});
   }
   SECTION("who does not know the names") {
     practice.container("postgres", {"internal"});

@@ -81,6 +81,7 @@ struct World {
   rollout::Resolve resolve;                    // null: settings without variables
   std::vector<domain::Service> services;
   rollout::Complete complete = as_configured;
+  std::vector<std::string> names;  // that Nginx has on the routing network
   std::int64_t keep_free_bytes = 0;
   rollout::MemoryRule memory;
   int workers_leaving = 32;
@@ -158,7 +159,8 @@ struct Agent {
                  of.keep_free_bytes,
                  of.memory,
                  of.workers_leaving,
-                 of.folder.path()},
+                 of.folder.path(),
+                 of.names},
                 resolver(of), {of.builds, of.pulls}),
         runner(planner, effects, journal, of.clock, std::chrono::minutes(2)),
         dispatcher(context.get_executor(), journal, releases, runner, of.clock, of.services, 2,

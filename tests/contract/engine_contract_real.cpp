@@ -388,4 +388,39 @@ TEST_CASE("real engine: a registry that does not answer is said to be so") {
   CHECK(error_of([&] { run(world.engine().pull("a b", [](std::string_view) {})); }).kind() == ErrorKind::invalid);
 }
 
+TEST_CASE(
+    "real engine: a name is asked of the network that is to be asked first, and of the others where nobody has it") {
+  RealWorld world;
+  auto& engine = world.engine();
+  const auto shared = world.prefix() + "shared";
+  const auto routing = world.prefix() + "routing";
+  const auto subnet = world.subnet();
+  run(engine.create_network({shared, "", "", false, {}}));
+  run(engine.create_network({routing, subnet + ".0/24", subnet + ".128/25", true, {}}));
+  const auto on_shared = [&](const std::string& name) {
+    auto spec = sleeper(world, name);
+    spec.network.network = shared;
+    return run(engine.create(spec));
+  };
+  const auto namesake = on_shared("llm");
+  const auto name = world.prefix() + "llm";
+  const auto nginx = on_shared("nginx");
+  run(engine.connect(nginx, {routing, subnet + ".2", {name}, {}}));
+  const auto made = on_shared("made");  // connected before it starts, as a target
+  run(engine.connect(made, {routing, "", {}, {name}}));
+  const auto taken_up = on_shared("taken-up");  // and while it runs
+  for (const auto& id : {namesake, nginx, made, taken_up}) run(engine.start(id));
+  run(engine.connect(taken_up, {routing, "", {}, {name}}));
+  const auto leads_to = [&](const std::string& from) {
+    const auto said = run(engine.exec(from, {{"ping", "-c", "1", "-W", "1", name}, 10s})).output;
+    return said.substr(0, said.find(')'));  // "PING name (address"
+  };
+  CHECK(leads_to(made) == "PING " + name + " (" + subnet + ".2");
+  CHECK(leads_to(taken_up) == "PING " + name + " (" + subnet + ".2");
+  const auto own = run(engine.inspect(namesake)).value().networks.front().address;
+  CHECK(leads_to(nginx) == "PING " + name + " (" + own);
+  run(engine.stop(nginx, 0s));
+  CHECK(leads_to(made) == "PING " + name + " (" + own);
+}
+
 }  // namespace deploy::tests

@@ -46,6 +46,8 @@ class Basechat(unittest.TestCase):
         outside = host.load("outside", "--rate", "100", "--connections", "8", "--kinds", "keepalive-get,new-get",
                             "--get-paths", "/,/api/version,/mcp/health")
         streams = host.load("streams", "--rate", "2", "--connections", "8", "--kinds", "new-get", "--get-paths", "/llm/stream?ms=3000")
+        chain = host.load("chain", "--rate", "80", "--connections", "8", "--kinds", "keepalive-post,new-post",
+                          "--post-paths", "/api/chat", "--post-body", '{"message": "안녕"}')
         for app in APPS:
             self.ship(app, "v2")
         for app in reversed(ORDER):
@@ -53,9 +55,6 @@ class Basechat(unittest.TestCase):
         rollouts = host.settled(4)
         self.assertEqual({rollout["phase"] for rollout in rollouts}, {"succeeded"}, rollouts)
         self.assertEqual([rollout["service"] for rollout in sorted(rollouts, key=host.agent.let_in)], ORDER)
-        # From here on calls between services are switched, too.
-        chain = host.load("chain", "--rate", "80", "--connections", "8", "--kinds", "keepalive-post,new-post",
-                          "--post-paths", "/api/chat", "--post-body", '{"message": "안녕"}')
         for app in ("mcp-server", "llm-agent"):
             self.ship(app, "v2.1")
         for app in ("mcp-server", "llm-agent"):

@@ -62,6 +62,8 @@ class Behindy(unittest.TestCase):
         outside = host.load("outside", "--rate", "100", "--connections", "8", "--kinds", "keepalive-get,new-get",
                             "--get-paths", "/,/api/posts")
         chats = host.load("chats", "--rate", "2", "--connections", "8", "--kinds", "websocket", "--socket-paths", "/ws/chat?ms=3000")
+        chain = host.load("chain", "--rate", "100", "--connections", "8", "--kinds", "keepalive-post,new-post",
+                          "--post-paths", "/api/ai-stories", "--post-body", '{"prompt": "지하철"}')
         for app in APPS:
             self.ship(app, "v2")
         for app in reversed(APPS):
@@ -74,9 +76,6 @@ class Behindy(unittest.TestCase):
         dump, = (HOST / "state" / "backups").glob("backend-*.sql")
         self.assertIn("kept", dump.read_text())
 
-        # From here on calls between services are switched, too.
-        chain = host.load("chain", "--rate", "100", "--connections", "8", "--kinds", "keepalive-post,new-post",
-                          "--post-paths", "/api/ai-stories", "--post-body", '{"prompt": "지하철"}')
         self.ship("backend", "v3 unhealthy")
         host.deliver("backend", workflow_run)
         self.assertEqual(host.settled(4)[-1]["phase"], "rolled_back")

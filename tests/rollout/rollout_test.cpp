@@ -23,10 +23,11 @@ TEST_CASE("a push becomes a container with traffic, and the next one replaces it
   CHECK(agent.complaints.empty());
 }
 
-TEST_CASE("a container is on both networks, never under the service's name, and carries our labels") {
+TEST_CASE("a container is on both networks, never under the service's name, asks ours first, and carries our labels") {
   World world;
   world.services = {service_named("backend")};
   world.services[0].container.labels = {{"team", "a"}};
+  world.names = {"backend", "llm"};
   Agent agent(world);
   agent.push({"backend"}, 'a');
   agent.work();
@@ -34,6 +35,9 @@ TEST_CASE("a container is on both networks, never under the service's name, and 
   const auto revision = agent.journal.revisions.promoted("backend").front().name;
   CHECK(record.spec.network.network == "internal");
   CHECK(record.spec.network.aliases == std::vector{revision});
+  const auto& routing = record.container.networks.back();
+  CHECK(routing.network == "deployctl");
+  CHECK(routing.asked_first == world.names);
   CHECK(record.spec.labels == ports::Labels{{"team", "a"},
                                             {"deployctl.instance", "instance-1"},
                                             {"deployctl.service", "backend"},

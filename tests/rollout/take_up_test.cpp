@@ -35,7 +35,8 @@ struct Before {
   }
   void take_up(Agent& agent) {
     rollout::TakeUp take_up(
-        world.engine, agent.journal, world.services, world.complete, list, "deployctl",
+        world.engine, agent.journal, world.services, agent.traffic, world.complete, list,
+        {"internal", "deployctl", names, "nginx"},
         [this](const std::set<std::string>&) { return "10.2.0." + std::to_string(10 + next++); },
         [this](const std::string& message) { said.push_back(message); });
     run_virtual(world.clock, take_up.run());
@@ -43,6 +44,7 @@ struct Before {
 
   World& world;
   std::filesystem::path list;
+  Texts names;  // that Nginx has
   int next = 0;
   Texts said;
 };
@@ -178,4 +180,126 @@ TEST_CASE("where its whole configuration is not known it is live, and cannot be 
         "backend: what runs cannot be rolled back to: service backend: compose: needs Docker Compose v2");
   CHECK(agent.journal.targets.live("backend").size() == 1);
   CHECK(agent.journal.revisions.promoted("backend").empty());
+}
+
+namespace {
+
+/// On a network, with the names that it asks that network for first.
+struct Joined {
+  std::string address;
+  Texts asked_first;
+};
+std::optional<Joined> on(World& world, const std::string& container, const std::string& network) {
+  for (const auto& endpoint : world.engine.at(container).container.networks) {
+    if (endpoint.network == network) return Joined{endpoint.address, endpoint.asked_first};
+  }
+  return std::nullopt;
+}
+
+/// Two services that run, an Nginx on the same network, and what `init` wrote of them.
+struct TwoBefore : Before {
+  explicit TwoBefore(World& of) : Before(of) {
+    names = {"backend", "llm"};
+    of.services = {service_named("llm"), service_named("backend")};
+    llm = add_before(of, "llm");
+    backend = add_before(of, "backend");
+    add_before(of, "nginx");
+    write(R"([{"service": "llm", "container": ")" + llm + R"("}, {"service": "backend", "container": ")" + backend +
+          R"("}])");
+  }
+
+  std::string llm;
+  std::string backend;
+};
+
+}  // namespace
+
+TEST_CASE("what was taken up asks Nginx for the services' names once Nginx routes, and is moved with one reload") {
+  World world;
+  TwoBefore before(world);
+  Agent agent(world);
+  Texts seen;  // when Nginx is told something: who has joined by then
+  world.proxy.on_point = [&](std::string_view point) {
+    if (point != "proxy.apply.before") return;
+    seen.push_back(std::string(on(world, "llm", "deployctl") ? "llm" : "") +
+                   (on(world, "backend", "deployctl") ? " backend" : ""));
+  };
+  before.take_up(agent);
+  CHECK(seen == Texts{"", "llm backend"});
+  REQUIRE(world.proxy.history.size() == 2);
+  CHECK(world.proxy.history.front().at(0).targets.at(0).address == on(world, "llm", "internal")->address);
+  CHECK(world.proxy.history.back().at(0).targets.at(0).address == on(world, "llm", "deployctl")->address);
+  CHECK(world.proxy.history.back().at(1).targets.at(0).address == on(world, "backend", "deployctl")->address);
+  CHECK(on(world, "llm", "deployctl")->asked_first == Texts{"backend", "llm"});
+
+  before.take_up(agent);  // at the next start
+  CHECK(world.proxy.apply_calls == 2);
+}
+
+TEST_CASE("an Nginx that is not on their network routes over ours from the start") {
+  World world;
+  TwoBefore before(world);
+  run_virtual(world.clock, world.engine.disconnect("nginx", "internal"));
+  Agent agent(world);
+  before.take_up(agent);
+  CHECK(world.proxy.apply_calls == 0);
+  CHECK(agent.journal.targets.live("llm").front().address == on(world, "llm", "deployctl")->address);
+  CHECK(on(world, "llm", "deployctl")->asked_first == Texts{"backend", "llm"});
+}
+
+TEST_CASE("an Nginx that cannot route yet holds the start up, and a container has the address that it has by then") {
+  World world;
+  TwoBefore before(world);
+  Agent agent(world);
+  world.proxy.fail_before.push_back(Error(ErrorKind::not_found, "there is no Nginx container called nginx"));
+  CHECK(error_of([&] { before.take_up(agent); }).message() == "there is no Nginx container called nginx");
+  CHECK_FALSE(on(world, "llm", "deployctl"));
+  const auto earlier = on(world, "llm", "internal")->address;
+  run_virtual(world.clock, world.engine.stop(before.llm, std::chrono::seconds(1)));
+  run_virtual(world.clock, world.engine.stop(before.backend, std::chrono::seconds(1)));
+  run_virtual(world.clock, world.engine.start(before.backend));
+  run_virtual(world.clock, world.engine.start(before.llm));
+  REQUIRE(on(world, "llm", "internal")->address != earlier);
+  before.take_up(agent);
+  CHECK(world.proxy.history.front().at(0).targets.at(0).address == on(world, "llm", "internal")->address);
+  CHECK(world.proxy.history.back().at(0).targets.at(0).address == on(world, "llm", "deployctl")->address);
+}
+
+TEST_CASE("an agent that is killed anywhere while it takes up is followed by one that finishes it") {
+  struct Killed {};
+  int points = 0;
+  for (int killed_at = 1; points == 0; ++killed_at) {
+    World world;
+    TwoBefore before(world);
+    int reached = 0;
+    const auto count = [&] {
+      if (++reached == killed_at) throw Killed{};
+    };
+    {
+      Agent agent(world);
+      world.engine.on_call = [&](const std::string&, FakeEngine::When) { count(); };
+      world.proxy.on_point = [&](std::string_view) { count(); };
+      try {
+        before.take_up(agent);
+        points = reached;
+      } catch (const Killed&) {
+      }
+      world.engine.on_call = nullptr;
+      world.proxy.on_point = nullptr;
+    }
+    INFO("killed at point " << killed_at);
+    Agent agent(world);
+    before.take_up(agent);
+    agent.work();
+    for (const std::string name : {"llm", "backend"}) {
+      const auto joined = on(world, name, "deployctl");
+      REQUIRE(joined);
+      CHECK(joined->asked_first == Texts{"backend", "llm"});
+      CHECK(agent.journal.targets.live(name).front().address == joined->address);
+    }
+    CHECK(on(world, "llm", "deployctl")->address != on(world, "backend", "deployctl")->address);
+    CHECK(world.proxy.live.at(0).targets.at(0).address == on(world, "llm", "deployctl")->address);
+    CHECK(world.proxy.live.at(1).targets.at(0).address == on(world, "backend", "deployctl")->address);
+  }
+  CHECK(points > 15);
 }

@@ -147,7 +147,7 @@ class Example:
         self.config.write_text(self.config.read_text() + "".join(lines))
         self.agent = Agent(self.config.parent, {"services": "deploy.d", "socket": {"path": str(HOST / "deployd.sock")}}, written=True)
         self.agent.start()
-        until(lambda: all(self.agent.live().values()), "deployd to take up what runs", 60)
+        until(lambda: "ready: " in self.agent.log_text() and all(self.agent.live().values()), "deployd to take up what runs", 60)
         self.taken_up = len(self.agent.rollouts())  # the containers that ran are first revisions
 
     @property
