@@ -4,13 +4,13 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <set>
 #include <utility>
 
 #include "agent/adopt/certificates.hpp"
+#include "agent/adopt/source_access.hpp"
 #include "agent/base/error.hpp"
 #include "agent/base/memory.hpp"
 #include "agent/base/text.hpp"
@@ -43,8 +43,8 @@ class Examination {
       if (host_.nginx != nullptr) co_await look("nginx", &Examination::nginx);
     }
     names();
-    co_await repositories();
-    if (reached) co_await images();
+    auto sources = co_await source_access(host_, reached);
+    findings_.insert(findings_.end(), sources.begin(), sources.end());
     co_return std::move(findings_);
   }
 
@@ -150,65 +150,6 @@ class Examination {
     note("clock",
          "no time server keeps this host's clock, and with a wrong one certificates are refused and the history lies; "
          "start one: timedatectl set-ntp true, or install chrony");
-  }
-
-  /// Each address once, as polling and a rollout would ask it.
-  Task<void> repositories() {
-    struct Remote {
-      std::string who;
-      domain::GitSource git;
-      std::string branch;
-    };
-    std::vector<Remote> remotes;
-    for (const auto& service : host_.configuration.services) {
-      if (service.source.git) remotes.push_back({service.name, *service.source.git, service.branch});
-      for (const auto& other : service.rebuilt_by) {
-        if (other.git) remotes.push_back({service.name, *other.git, other.branch});
-      }
-    }
-    if (const auto& own = agent_.config_repo) remotes.push_back({"config_repo", own->git, own->branch});
-    std::set<std::pair<std::string, std::string>> asked;
-    std::size_t answered = 0;
-    for (const auto& [who, git, branch] : remotes) {
-      if (!asked.emplace(git.url, branch).second) continue;
-      if (!git.token_env.empty() && std::getenv(git.token_env.c_str()) == nullptr) {
-        note("git", fmt::format("{}: {} was not asked, because the variable {} is not set here; set it, and look again",
-                                who, git.url, git.token_env));
-        continue;
-      }
-      std::string failure;
-      try {
-        co_await host_.source.tip(git, branch);
-        ++answered;
-      } catch (const Error& error) {
-        failure = error.message();
-      }
-      if (!failure.empty()) problem("git", who + ": " + failure);
-    }
-    if (answered == 0) co_return;
-    good("git", answered == 1 ? "1 repository and its branch was found"
-                              : std::to_string(answered) + " repositories and their branches were found");
-  }
-
-  /// Those whose name says which image it is, without a commit.
-  Task<void> images() {
-    std::set<std::string> asked;
-    std::size_t answered = 0;
-    for (const auto& service : host_.configuration.services) {
-      auto image = service.source.image;
-      if (image.empty() || image.find("{sha}") != std::string::npos) continue;
-      image = replaced(replaced(image, "{branch}", service.branch), "{tag}", service.branch);
-      if (!asked.insert(image).second) continue;
-      std::string failure;
-      try {
-        co_await host_.engine.remote_digest(image);
-        ++answered;
-      } catch (const Error& error) {
-        failure = error.message();
-      }
-      if (!failure.empty()) problem("registry", service.name + ": " + failure);
-    }
-    if (answered > 0) good("registry", counted(answered, "image") + " can be pulled");
   }
 
   Task<void> engine() {

@@ -296,16 +296,27 @@ TEST_CASE("doctor asks each git remote once, as polling would") {
             "it, and look again"});
 }
 
-TEST_CASE("doctor asks the registry for images whose name holds no commit") {
+TEST_CASE("doctor asks the registry for each image, and where its name holds a commit for that of the newest") {
   Practice practice;
   auto& services = practice.configuration.services;
   services[0].source.image = "registry/backend:{branch}";
+  services[0].source.git.reset();
   services.push_back(services[0]);
   services[1].name = "worker";
   services[1].proxy = {};
+  services[1].branch = "main";
   services[1].source.image = "registry/worker:{sha}";
-  practice.engine.registry["registry/backend:main"] = {};
-  CHECK(practice.about("registry") == Lines{"good: 1 image can be pulled"});
+  services[1].source.git.emplace().url = "file:///worker";
+  const auto newest = "registry/worker:" + std::string(40, 'b');
+  practice.source.refs["file:///worker main"] = std::string(40, 'b');
+  practice.engine.registry = {{"registry/backend:main", {}}, {newest, {}}};
+  CHECK(practice.about("registry") == Lines{"good: 2 images can be pulled"});
+  practice.engine.registry.erase(newest);
+  CHECK(practice.about("registry") ==
+        Lines{"note: worker: there is no image of the newest commit of main: pull " + newest + ": manifest for " +
+                  newest + " not found: manifest unknown; if its workflow has ended, see under which name it pushes",
+              "good: 1 image can be pulled"});
+  services.pop_back();
   practice.engine.registry.clear();
   CHECK(practice.about("registry") ==
         Lines{"problem: backend: pull registry/backend:main: manifest for registry/backend:main not found: manifest "
