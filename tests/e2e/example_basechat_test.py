@@ -50,11 +50,7 @@ class Basechat(unittest.TestCase):
                           "--post-paths", "/api/chat", "--post-body", '{"message": "안녕"}')
         for app in APPS:
             self.ship(app, "v2")
-        for app in reversed(ORDER):
-            host.deliver(app, workflow_run)
-        rollouts = host.settled(4)
-        self.assertEqual({rollout["phase"] for rollout in rollouts}, {"succeeded"}, rollouts)
-        self.assertEqual([rollout["service"] for rollout in sorted(rollouts, key=host.agent.let_in)], ORDER)
+        self.assertEqual(host.deliver_all(ORDER, workflow_run), ORDER)
         for app in ("mcp-server", "llm-agent"):
             self.ship(app, "v2.1")
         for app in ("mcp-server", "llm-agent"):

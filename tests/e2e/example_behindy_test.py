@@ -66,12 +66,7 @@ class Behindy(unittest.TestCase):
                           "--post-paths", "/api/ai-stories", "--post-body", '{"prompt": "지하철"}')
         for app in APPS:
             self.ship(app, "v2")
-        for app in reversed(APPS):
-            host.deliver(app, workflow_run)
-        rollouts = host.settled(3)
-        self.assertEqual({rollout["phase"] for rollout in rollouts}, {"succeeded"}, rollouts)
-        order = sorted(rollouts, key=host.agent.let_in)
-        self.assertEqual([rollout["service"] for rollout in order], ["llmserver", "backend", "frontend"])
+        self.assertEqual(host.deliver_all(APPS, workflow_run), ["llmserver", "backend", "frontend"])
         self.assertIn('"version":"v2"', host.get("http://127.0.0.1/api/posts")[1])
         dump, = (HOST / "state" / "backups").glob("backend-*.sql")
         self.assertIn("kept", dump.read_text())

@@ -39,12 +39,7 @@ class Dongyang(unittest.TestCase):
                           "--post-paths", "/api/chat", "--post-body", '{"message": "보험"}')
         for app in APPS:
             host.release(app, "v2")
-        for app in reversed(APPS):
-            host.deliver(app)
-        rollouts = host.settled(3)
-        self.assertEqual({rollout["phase"] for rollout in rollouts}, {"succeeded"}, rollouts)
-        order = sorted(rollouts, key=host.agent.let_in)
-        self.assertEqual([rollout["service"] for rollout in order], ["ai", "backend", "frontend"])
+        self.assertEqual(host.deliver_all(APPS), ["ai", "backend", "frontend"])
         self.assertIn('"version":"v2"', host.get("http://127.0.0.1/api/version")[1])
         dump, = (HOST / "state" / "backups").glob("backend-*.sql")
         self.assertIn("kept", dump.read_text())

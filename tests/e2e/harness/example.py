@@ -160,6 +160,16 @@ class Example:
         if status != 202:
             raise RuntimeError(f"the delivery for {app} was answered {status}: {text}")
 
+    def deliver_all(self, apps, event=push):
+        """A delivery for each, the last first. The services in the order in which they were let in, once all have succeeded."""
+        before = len(self.agent.rollouts()) - self.taken_up
+        for app in reversed(list(apps)):
+            self.deliver(app, event)
+        rollouts = self.settled(before + len(apps))[before:]
+        if any(rollout["phase"] != "succeeded" for rollout in rollouts):
+            raise RuntimeError(f"not all succeeded: {rollouts}")
+        return [rollout["service"] for rollout in sorted(rollouts, key=self.agent.let_in)]
+
     def settled(self, count):
         """The rollouts since the adoption, once there are `count` and all have ended."""
         def ended():
