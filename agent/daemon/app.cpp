@@ -138,7 +138,10 @@ struct App::Parts {
                 return parts.next_address(routing, taken);
               },
               [](const std::string& message) { spdlog::info("{}", message); }),
-          sweep(parts.engine, traffic, parts.clock, parts.journal, addresses.site.instance),
+          sweep(parts.engine, traffic, parts.clock, parts.journal, addresses.site.instance,
+                {parts.engine,
+                 parts.journal,
+                 {addresses.site.waiting_ports, addresses.site.routing_network, addresses.site.names}}),
           reconciler(parts.executor, parts.engine, parts.prober, parts.clock, parts.journal, traffic, sweep,
                      addresses.site.instance, addresses.site.routing_network, parts.nginx_container(),
                      [](const std::string& message) { spdlog::warn("{}", message); }),
@@ -374,7 +377,8 @@ Task<void> App::Parts::prepare() {
     std::string problem;
     try {
       if (!work) {
-        const auto addresses = co_await prepare_site(engine, database, configuration, state);
+        auto addresses = co_await prepare_site(engine, database, configuration, state);
+        addresses.site.waiting_ports = take_up_list.parent_path() / "waiting-ports.json";
         work.emplace(*this, addresses);
       }
       // Before anybody asks Nginx to test what was written half.

@@ -271,6 +271,7 @@ Task<void> Reconciler::clear_away() {
           "rm " +
           name);
     }
+    found_.insert(found_.end(), report.still_answered.begin(), report.still_answered.end());
     for (const auto& name : report.draining) {
       found_.push_back("the container " + name +
                        " belongs to nothing any more; it is removed when its requests have ended");

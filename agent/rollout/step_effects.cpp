@@ -41,6 +41,7 @@ StepEffects::StepEffects(asio::any_io_executor executor, ports::ContainerEngine&
       journal_(journal),
       log_(log),
       site_(std::move(site)),
+      left_running_(engine, journal, {site_.waiting_ports, site_.routing_network, site_.names}),
       resolve_(std::move(resolve)),
       builds_(executor, limits.builds),
       pulls_(executor, limits.pulls) {}
@@ -266,7 +267,12 @@ Outcome StepEffects::promote(Work& work, const domain::Step& step) {
 }
 
 Task<Outcome> StepEffects::stop(Work& work, domain::Step step) {
+  Outcome outcome;
   for (const auto& target : load(step.targets)) {
+    if (!ports_left_to(work, target).empty()) {
+      outcome.detail = target.container_name + " goes on running";
+      continue;
+    }
     const auto service = service_of(work, target);
     if (!service.container.pre_stop.empty()) co_await run_pre_stop(work, target, service);
     try {
@@ -275,7 +281,7 @@ Task<Outcome> StepEffects::stop(Work& work, domain::Step step) {
       if (error.kind() != ErrorKind::not_found) throw;  // somebody removed it
     }
   }
-  co_return Outcome{};
+  co_return outcome;
 }
 
 /// In a container that runs. Whatever comes of it, the container is stopped after it.
@@ -293,10 +299,28 @@ Task<void> StepEffects::run_pre_stop(Work& work, domain::Target target, domain::
   }
 }
 
+/// The ports for which it goes on running; none beside a version that must run alone, or where the list of them cannot
+/// be read.
+std::vector<std::uint16_t> StepEffects::ports_left_to(const Work& work, const domain::Target& target) {
+  if (work.service.strategy == domain::StrategyKind::recreate) return {};
+  try {
+    return left_running_.ports_of(target);
+  } catch (const Error& error) {
+    log_.append(work.rollout.id, target.container_name + " is not left running: " + error.message());
+  }
+  return {};
+}
+
 Task<Outcome> StepEffects::remove(Work& work, domain::Step step) {
   auto targets = load(step.targets);
+  std::vector<std::string> notes;
   for (auto& target : targets) {
     target.state = domain::TargetState::gone;
+    const auto ports = ports_left_to(work, target);
+    if (!ports.empty() && co_await left_running_.give_address_back(target)) {
+      notes.push_back(note_of_left_running(target.container_name, ports));
+      continue;
+    }
     // A create in doubt has made its container under this name, but its id was never written.
     auto id = target.container_id;
     if (id.empty() && work.revision) {
@@ -309,8 +333,9 @@ Task<Outcome> StepEffects::remove(Work& work, domain::Step step) {
     if (!id.empty()) co_await engine_.remove(id);
   }
   Outcome outcome;
-  outcome.record = [this, targets] {
+  outcome.record = [this, &work, targets, notes] {
     for (const auto& target : targets) journal_.targets.update(target);
+    for (const auto& note : notes) journal_.tell(work.rollout, "note", note);
   };
   co_return outcome;
 }

@@ -23,8 +23,10 @@
 //            the old ones run on without it
 //   promote  the revision is live from here on           the database alone              never: the point of no return
 //   drain    what is under way finishes                  connections counted             nothing to undo
-//   stop     old containers stopped                      the engine (stopped: fine)      started and proved healthy
-//   remove   old containers removed                      the engine (gone: fine)         never: after promote
+//   stop     old containers stopped, but for those that  the engine (stopped: fine)      started and proved healthy
+//            are left running
+//   remove   old containers removed; those that are      the engine (gone: fine)         never: after promote
+//            left running give their address back
 //   prune    images beyond `retain` removed              the engine (gone: fine)         never: after promote
 // clang-format on
 #pragma once
@@ -44,6 +46,7 @@
 #include "agent/ports/health_prober.hpp"
 #include "agent/ports/source_mirror.hpp"
 #include "agent/rollout/journal.hpp"
+#include "agent/rollout/left_running.hpp"
 #include "agent/rollout/naming.hpp"
 #include "agent/rollout/traffic.hpp"
 #include "agent/rollout/work.hpp"
@@ -69,6 +72,7 @@ struct Site {
   MemoryRule memory;
   int workers_leaving = 32;             // beyond so many workers of Nginx that are shutting down, a switch waits
   std::filesystem::path saved;          // folder below which hooks save what they write
+  std::filesystem::path waiting_ports;  // the list of LeftRunning
   std::vector<std::string> names = {};  // of services, that Nginx has on the routing network and is called by there
 };
 
@@ -124,6 +128,7 @@ class StepEffects {
   Task<Outcome> drain(Work& work, std::vector<domain::TargetId> targets);
   Task<Outcome> stop(Work& work, domain::Step step);
   Task<Outcome> remove(Work& work, domain::Step step);
+  std::vector<std::uint16_t> ports_left_to(const Work& work, const domain::Target& target);
   Task<Outcome> prune(Work& work);
 
   std::size_t nth_of_kind(const domain::Step& step);
@@ -180,6 +185,7 @@ class StepEffects {
   Journal& journal_;
   store::RolloutLog& log_;
   Site site_;
+  LeftRunning left_running_;
   Resolve resolve_;
   AsyncSemaphore builds_;
   AsyncSemaphore pulls_;

@@ -21,6 +21,7 @@ Task<Sweep::Report> Sweep::run() {
   auto routed = co_await traffic_.endpoints();
   co_await containers(std::move(routed), &report);
   co_await images(&report);
+  report.still_answered = co_await left_running_.still_answered();
   co_return report;
 }
 
@@ -53,12 +54,15 @@ Task<void> Sweep::containers(Traffic::Endpoints routed, Report* report) {
       report->draining.push_back(container.name);
       continue;
     }
-    co_await engine_.stop(container.id, stop_grace);
-    co_await engine_.remove(container.id);
+    const bool stays = co_await leave_running(*target);
+    if (!stays) {
+      co_await engine_.stop(container.id, stop_grace);
+      co_await engine_.remove(container.id);
+    }
     draining_.erase(target->id);
     target->state = domain::TargetState::gone;
     journal_.targets.update(*target);
-    report->removed.push_back("container " + container.name);
+    if (!stays) report->removed.push_back("container " + container.name);
   }
   for (auto target : journal_.targets.present()) {
     const bool expected = target.state == domain::TargetState::live || journal_.under_way(target.service);
@@ -90,6 +94,17 @@ std::optional<domain::Phase> Sweep::phase_of_hook(const ports::Container& contai
   if (!revision || !rollout || rollout->revision != revision->id) return std::nullopt;
   const bool same = domain::labels::text(container.labels, domain::labels::hook).ends_with(begun_at(*rollout));
   return same ? std::optional(rollout->phase) : std::nullopt;
+}
+
+/// As the rollout would have that could not clear it away.
+Task<bool> Sweep::leave_running(domain::Target target) {
+  const auto live = journal_.targets.live(target.service);
+  const bool must_run_alone = std::any_of(live.begin(), live.end(), [this](const domain::Target& other) {
+    const auto config = journal_.stored_config(other);
+    return config && config->strategy == domain::StrategyKind::recreate;
+  });
+  if (must_run_alone || left_running_.ports_of(target).empty()) co_return false;
+  co_return co_await left_running_.give_address_back(target);
 }
 
 /// Looks once, and does not wait: the reconciler has other things to look after.

@@ -15,6 +15,7 @@
 #include "agent/ports/clock.hpp"
 #include "agent/ports/container_engine.hpp"
 #include "agent/rollout/journal.hpp"
+#include "agent/rollout/left_running.hpp"
 #include "agent/rollout/traffic.hpp"
 
 namespace deploy::rollout {
@@ -22,13 +23,20 @@ namespace deploy::rollout {
 class Sweep {
  public:
   struct Report {
-    std::vector<std::string> removed;        // in words
-    std::vector<std::string> draining;       // containers that go once their last requests have ended
-    std::vector<std::string> strange_hooks;  // containers of hooks that another state folder knows
+    std::vector<std::string> removed;         // in words
+    std::vector<std::string> draining;        // containers that go once their last requests have ended
+    std::vector<std::string> strange_hooks;   // containers of hooks that another state folder knows
+    std::vector<std::string> still_answered;  // what to do about containers that are left running
   };
 
-  Sweep(ports::ContainerEngine& engine, Traffic& traffic, ports::Clock& clock, Journal& journal, std::string instance)
-      : engine_(engine), traffic_(traffic), clock_(clock), journal_(journal), instance_(std::move(instance)) {}
+  Sweep(ports::ContainerEngine& engine, Traffic& traffic, ports::Clock& clock, Journal& journal, std::string instance,
+        LeftRunning left_running)
+      : engine_(engine),
+        traffic_(traffic),
+        clock_(clock),
+        journal_(journal),
+        instance_(std::move(instance)),
+        left_running_(std::move(left_running)) {}
 
   /// Removes our containers and images that belong to no live revision and no unfinished rollout; never what an
   /// upstream file names, and a container that may still be asked only when its service's drain time is over.
@@ -39,6 +47,7 @@ class Sweep {
   Task<void> containers(Traffic::Endpoints routed, Report* report);
   std::optional<domain::Phase> phase_of_hook(const ports::Container& container);
   Task<bool> drained(domain::Target target);
+  Task<bool> leave_running(domain::Target target);
   Task<void> images(Report* report);
   Task<void> pulls(Report* report);
 
@@ -47,6 +56,7 @@ class Sweep {
   ports::Clock& clock_;
   Journal& journal_;
   std::string instance_;
+  LeftRunning left_running_;
   std::map<domain::TargetId, std::chrono::steady_clock::time_point> draining_;  // since when
 };
 

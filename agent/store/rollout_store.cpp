@@ -169,6 +169,13 @@ std::vector<domain::Rollout> RolloutStore::history(const std::string& service, i
                          service, limit);
 }
 
+std::optional<domain::Rollout> RolloutStore::newest_of_cause(const std::string& service, const std::string& cause) {
+  const auto found =
+      database_.query(std::string(rollout_columns) + "WHERE service = ?1 AND cause = ?2 ORDER BY id DESC LIMIT 1",
+                      read_rollout, service, cause);
+  return found.empty() ? std::nullopt : std::optional(found.front());
+}
+
 bool RolloutStore::was_tried(const std::string& service, const std::string& commit) {
   // A history of any length is looked at for a moment only, by rollouts_by_service.
   const auto found = database_.query(

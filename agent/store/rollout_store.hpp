@@ -35,6 +35,7 @@ class RolloutStore {
   std::vector<domain::Rollout> of_release(domain::ReleaseId release);
   /// Newest first; of one service where it is not empty.
   std::vector<domain::Rollout> history(const std::string& service, int limit);
+  std::optional<domain::Rollout> newest_of_cause(const std::string& service, const std::string& cause);
 
   /// Whether one of the service's newest 1,000 rollouts, whatever became of it, was of this commit.
   bool was_tried(const std::string& service, const std::string& commit);
