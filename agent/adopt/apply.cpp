@@ -29,21 +29,87 @@ constexpr milliseconds recreate_deadline{180000};
 constexpr auto trial_name = "deployctl-init-nginx-test";
 
 std::string recreation_note(const NginxRecreation& recreation) {
+  auto holders = nlohmann::json::array();
+  for (const auto& holder : recreation.holders) {
+    holders.push_back({{"id", holder.id}, {"name", holder.name}, {"grace_s", holder.grace.count()}});
+  }
   return nlohmann::json{{"files", recreation.files},
                         {"project", recreation.project},
                         {"service", recreation.service},
-                        {"container", recreation.container}}
+                        {"container", recreation.container},
+                        {"holders", holders}}
       .dump();
 }
 
 std::optional<NginxRecreation> recreation_from(const std::string& note) {
   const auto said = nlohmann::json::parse(note, nullptr, false);
   if (!said.is_object()) return std::nullopt;
-  return NginxRecreation{{},
-                         said.value("files", std::vector<std::string>{}),
-                         said.value("project", ""),
-                         said.value("service", ""),
-                         said.value("container", "")};
+  NginxRecreation recreation;
+  recreation.files = said.value("files", std::vector<std::string>{});
+  recreation.project = said.value("project", "");
+  recreation.service = said.value("service", "");
+  recreation.container = said.value("container", "");
+  for (const auto& holder : said.value("holders", nlohmann::json::array())) {
+    const std::chrono::seconds grace(holder.value("grace_s", 0));
+    recreation.holders.push_back({holder.value("id", ""), holder.value("name", ""), {}, grace});
+  }
+  return recreation;
+}
+
+std::string names_of(const std::vector<PortHolder>& holders) {
+  std::vector<std::string> names;
+  std::ranges::transform(holders, std::back_inserter(names), &PortHolder::name);
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+std::string runners_of(const NginxRecreation& recreation) {
+  const auto& nginx = recreation.container;
+  return recreation.holders.empty() ? nginx + " runs" : fmt::format("{}, {} run", nginx, names_of(recreation.holders));
+}
+
+/// All at once, because nobody answers on their ports until the last one has ended.
+Task<void> stop_holders(ports::ContainerEngine& engine, std::vector<PortHolder> holders) {
+  std::vector<Task<void>> stops;
+  for (const auto& holder : holders) stops.push_back(engine.stop(holder.id, holder.grace));
+  co_await all_of(std::move(stops));
+}
+
+/// One that still runs may be about to end, because the engine goes on with a stop whoever asked for it is gone: such a
+/// container is started again once it has ended. What somebody removed meanwhile is nobody's to start.
+Task<void> start_again(ports::ContainerEngine& engine, PortHolder holder) {
+  const auto container = co_await engine.inspect(holder.id);
+  if (!container) co_return;
+  if (container->state == "running") co_await engine.stop(holder.id, holder.grace);
+  co_await engine.start(holder.id);
+}
+
+Task<void> start_holders(ports::ContainerEngine& engine, std::vector<PortHolder> holders) {
+  std::vector<std::string> failures;
+  for (const auto& holder : holders) {
+    try {
+      co_await start_again(engine, holder);
+    } catch (const Error& error) {
+      failures.push_back(error.message());
+    }
+  }
+  if (!failures.empty()) throw Error(ErrorKind::failed, fmt::format("{}", fmt::join(failures, "; ")));
+}
+
+/// Returns what came of it, in words.
+Task<std::string> remove_holders(ports::ContainerEngine& engine, std::vector<PortHolder> holders) {
+  std::vector<PortHolder> removed;
+  std::string problems;
+  for (const auto& holder : holders) {
+    try {
+      co_await engine.remove(holder.id);
+      removed.push_back(holder);
+    } catch (const Error& error) {
+      problems += fmt::format("; {} is stopped, but could not be removed: {}; remove it with: docker rm {}",
+                              holder.name, error.message(), holder.name);
+    }
+  }
+  if (removed.empty()) co_return problems.substr(2);
+  co_return fmt::format("removed {}, on whose ports Nginx answers now{}", names_of(removed), problems);
 }
 
 /// `docker compose up -d --no-deps nginx`, and waits until Nginx runs in it. Returns how long that took.
@@ -77,6 +143,24 @@ Task<milliseconds> make_nginx_anew(ApplyTools tools, NginxRecreation recreation)
   co_return std::chrono::duration_cast<milliseconds>(steady_clock::now() - start);
 }
 
+/// Nginx first, because it may have the ports. Returns how long that took.
+Task<milliseconds> bring_back(ApplyTools tools, NginxRecreation recreation) {
+  milliseconds took{0};
+  std::string failure;
+  try {
+    took = co_await make_nginx_anew(tools, recreation);
+  } catch (const Error& error) {
+    failure = error.message();
+  }
+  try {
+    co_await start_holders(tools.engine, recreation.holders);
+  } catch (const Error& error) {
+    failure += (failure.empty() ? "" : "; ") + error.message();
+  }
+  if (!failure.empty()) throw Error(ErrorKind::failed, failure);
+  co_return took;
+}
+
 class Apply {
  public:
   Apply(ApplyTools tools, Survey survey, Proposal proposal, std::string folder)
@@ -97,6 +181,7 @@ class Apply {
       kind = error.kind();
     }
     if (failure.empty()) {
+      co_await end_holders();
       applied_.copies = journal_.finish();
       co_return applied_;
     }
@@ -115,9 +200,22 @@ class Apply {
       tools_.say(fmt::format("making {} anew", proposal_.recreate->container));
       journal_.mark(recreation_note(*proposal_.recreate));
       recreated_ = true;
+      const auto start = steady_clock::now();
+      const auto& holders = proposal_.recreate->holders;
+      co_await stop_holders(tools_.engine, holders);
       applied_.nginx_away = co_await make_nginx_anew(tools_, *proposal_.recreate);
+      if (!holders.empty()) applied_.ports_away = std::chrono::duration_cast<milliseconds>(steady_clock::now() - start);
     }
     co_await ask_nginx();
+  }
+
+  /// Nginx answers on their ports, and nothing is put back from here on.
+  Task<void> end_holders() {
+    if (!recreated_ || proposal_.recreate->holders.empty()) co_return;
+    const auto& holders = proposal_.recreate->holders;
+    journal_.keep(recreation_note(*proposal_.recreate));
+    const auto outcome = co_await remove_holders(tools_.engine, holders);
+    tools_.say(outcome);
   }
 
   /// Compose files name it from now on, so it has to be there.
@@ -218,11 +316,14 @@ class Apply {
       journal_.undo();
       outcome = "every file is as it was before";
       if (recreated_) {
-        co_await make_nginx_anew(tools_, *proposal_.recreate);
-        outcome += ", and so is Nginx";
+        const auto& holders = proposal_.recreate->holders;
+        co_await bring_back(tools_, *proposal_.recreate);
+        journal_.forget();
+        outcome += holders.empty() ? ", and so is Nginx" : fmt::format(", and so are Nginx, {}", names_of(holders));
       }
     } catch (const Error& error) {
-      outcome = "putting it back failed, too: " + error.message() + "; look at these files and at Nginx";
+      outcome = "putting it back failed, too: " + error.message() +
+                "; `deployctl init` tries that once more, or look at these files and at Nginx";
     }
     co_return outcome;
   }
@@ -242,11 +343,27 @@ Task<Applied> apply_proposal(ApplyTools tools, Survey survey, Proposal proposal,
   co_return co_await apply.run();
 }
 
-Task<std::string> bring_nginx_back(ApplyTools tools, std::string note) {
-  const auto recreation = recreation_from(note);
+Task<std::string> settle_interrupted(ApplyTools tools, ChangeJournal::Interrupted interrupted) {
+  const auto recreation = recreation_from(interrupted.note);
   if (!recreation) co_return "";
-  const auto took = co_await make_nginx_anew(tools, *recreation);
-  co_return fmt::format("{} runs as before, after {}", recreation->container, human_duration(took));
+  const auto& holders = recreation->holders;
+  if (interrupted.kept) {
+    const auto outcome = co_await remove_holders(tools.engine, holders);
+    co_return "an earlier `deployctl init --write` was cut short before its last step: " + outcome;
+  }
+  milliseconds took{0};
+  std::string failure;
+  try {
+    took = co_await bring_back(tools, *recreation);
+  } catch (const Error& error) {
+    failure = error.message();
+  }
+  if (!failure.empty()) {
+    throw Error(ErrorKind::failed, fmt::format("what an earlier `deployctl init --write` was cut short in cannot be "
+                                               "put right: {}; try again, or once {} as before, remove {}",
+                                               failure, runners_of(*recreation), interrupted.list));
+  }
+  co_return fmt::format("{} as before, after {}", runners_of(*recreation), human_duration(took));
 }
 
 }  // namespace deploy::adopt

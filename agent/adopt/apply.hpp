@@ -1,5 +1,6 @@
 // Makes a proposal true: writes its files, lets Compose and Nginx judge them, makes Nginx's container anew where that
-// was allowed, and puts everything back where anything fails.
+// was allowed, and puts everything back where anything fails. Containers whose ports Nginx gets are stopped right
+// before that, because two cannot have one port; they are removed last, when nothing is put back any more.
 #pragma once
 
 #include <chrono>
@@ -26,14 +27,16 @@ struct ApplyTools {
 struct Applied {
   std::string copies;                                   // the folder with what was there before; empty: nothing was
   std::optional<std::chrono::milliseconds> nginx_away;  // how long making Nginx's container anew took
+  std::optional<std::chrono::milliseconds> ports_away;  // how long nobody answered on the ports that it got
 };
 
 /// `folder`: where copies of what was there before are kept. Throws Error; everything is as it was before then, but for
 /// what the message says.
 Task<Applied> apply_proposal(ApplyTools tools, Survey survey, Proposal proposal, std::string folder);
 
-/// Makes Nginx's container anew where a run that was cut short was doing so; its files are undone by now. `note`: of
-/// ChangeJournal::Interrupted. Returns what was done, in words; empty: nothing had to be.
-Task<std::string> bring_nginx_back(ApplyTools tools, std::string note);
+/// Where a run was cut short that made Nginx's container anew: does that again, because its files are undone by now,
+/// and starts the containers whose ports Nginx was to get. Where all was done but to remove these, does that. Returns
+/// what was done, in words; empty: nothing had to be.
+Task<std::string> settle_interrupted(ApplyTools tools, ChangeJournal::Interrupted interrupted);
 
 }  // namespace deploy::adopt

@@ -120,7 +120,7 @@ void ChangeJournal::begin(const std::vector<FileChange>& files, const std::vecto
 }
 
 void ChangeJournal::save() const {
-  nlohmann::json list{{"files", nlohmann::json::array()}, {"folders", made_folders_}, {"note", note_}};
+  nlohmann::json list{{"files", nlohmann::json::array()}, {"folders", made_folders_}, {"note", note_}, {"kept", kept_}};
   for (const auto& entry : entries_) {
     list["files"].push_back({{"path", entry.path}, {"existed", entry.existed}, {"copy", entry.copy}});
   }
@@ -142,6 +142,7 @@ void ChangeJournal::load(const fs::path& run) {
   }
   made_folders_ = list.value("folders", std::vector<std::string>{});
   note_ = list.value("note", "");
+  kept_ = list.value("kept", false);
 }
 
 void ChangeJournal::write() {
@@ -186,30 +187,60 @@ void ChangeJournal::restore(bool keep_what_was_found) {
 
 void ChangeJournal::undo() {
   restore(false);
+  if (note_.empty()) return forget();
+  entries_.clear();
+  made_folders_.clear();
+  save();
+}
+
+void ChangeJournal::keep(const std::string& note) {
+  kept_ = true;
+  mark(note);
+}
+
+void ChangeJournal::forget() {
   fs::remove_all(run_);
   std::error_code not_empty;
   fs::remove(folder_, not_empty);
 }
 
-ChangeJournal::Interrupted ChangeJournal::undo_interrupted() {
-  Interrupted found;
+std::vector<fs::path> ChangeJournal::unfinished_runs() const {
   std::error_code failure;
   std::vector<fs::path> runs;
   for (fs::directory_iterator at(folder_, failure), end; !failure && at != end; at.increment(failure)) {
     if (fs::exists(at->path() / list_file)) runs.push_back(at->path());
   }
   std::ranges::sort(runs);
-  for (const auto& run : runs) {
+  return runs;
+}
+
+ChangeJournal::Interrupted ChangeJournal::undo_interrupted() {
+  Interrupted found;
+  for (const auto& run : unfinished_runs()) {
     load(run);
-    restore(true);
-    for (const auto& entry : entries_) found.restored.push_back(entry.path);
-    if (!note_.empty()) found.note = note_;
-    remove_file(run / list_file);
+    if (!kept_) {
+      restore(true);
+      for (const auto& entry : entries_) found.restored.push_back(entry.path);
+    }
+    // Once: somebody may go on with the files before a later run hears of the note.
+    entries_.clear();
+    made_folders_.clear();
+    if (note_.empty()) {
+      remove_file(run / list_file);
+      continue;
+    }
+    save();
+    found.note = note_;
+    found.kept = kept_;
+    found.list = (run / list_file).string();
   }
-  entries_.clear();
-  made_folders_.clear();
   note_.clear();
+  kept_ = false;
   return found;
+}
+
+void ChangeJournal::forget_interrupted() {
+  for (const auto& run : unfinished_runs()) remove_file(run / list_file);
 }
 
 std::string ChangeJournal::finish() {

@@ -19,10 +19,15 @@ class ChangeJournal {
 
   struct Interrupted {
     std::vector<std::string> restored;  // files that are as they were before
-    std::string note;                   // what was said with mark()
+    std::string note;                   // what was said with mark() or keep()
+    bool kept = false;                  // the run had come as far as keep()
+    std::string list;                   // the file in which the note is
   };
-  /// Undoes what an earlier run left half-done; nothing where none did. Throws Error where it cannot.
+  /// Undoes what an earlier run left half-done; nothing where none did. Its note is returned until
+  /// forget_interrupted(). Throws Error where it cannot.
   Interrupted undo_interrupted();
+  /// What the note of an earlier run tells of is put right, too.
+  void forget_interrupted();
 
   /// Throws Error, and has changed nothing: failed (a file cannot be written; all of them are named), conflict (one is
   /// not as `before` says any more).
@@ -31,7 +36,11 @@ class ChangeJournal {
   void write();
   /// Kept until the end, for the run after one that is cut short.
   void mark(const std::string& note);
+  /// Puts the files back. What was marked is kept for a later run until forget().
   void undo();
+  void forget();
+  /// From here on the files stay as they are, and a later run only hears of this note.
+  void keep(const std::string& note);
   /// Returns the folder with the copies of what was before; empty where nothing was there before.
   std::string finish();
 
@@ -42,6 +51,7 @@ class ChangeJournal {
     std::string copy;  // file name in the run's folder
   };
   void save() const;
+  std::vector<std::filesystem::path> unfinished_runs() const;
   void load(const std::filesystem::path& run);
   void restore(bool keep_what_was_found);
 
@@ -51,6 +61,7 @@ class ChangeJournal {
   std::vector<Entry> entries_;
   std::vector<std::string> made_folders_;
   std::string note_;
+  bool kept_ = false;
 };
 
 }  // namespace deploy::adopt

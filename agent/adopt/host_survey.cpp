@@ -290,13 +290,24 @@ class Look {
         if (ending == ".yaml" || ending == ".conf") own_file(at->path());
       }
     }
-    const auto waiting = out_.present.find(out_.config_folder + "/" + waiting_ports_file);
-    if (waiting == out_.present.end()) return;
-    const auto list = nlohmann::json::parse(waiting->second, nullptr, false);
-    for (const auto& entry : list.is_array() ? list : nlohmann::json::array()) {
-      if (entry.is_object())
-        out_.waiting_ports.push_back({entry.value("service", ""), entry.value("port", std::uint16_t{0})});
+    for (const auto& entry : list_in(waiting_ports_file)) {
+      out_.waiting_ports.push_back({entry.value("service", ""), entry.value("port", std::uint16_t{0})});
     }
+    for (const auto& entry : list_in(take_up_file)) {
+      out_.taken_up.push_back({entry.value("service", ""), entry.value("container", "")});
+    }
+  }
+
+  /// The objects that a file of `init`'s own lists; none where it is not there.
+  std::vector<nlohmann::json> list_in(const char* name) const {
+    const auto file = out_.present.find(out_.config_folder + "/" + name);
+    if (file == out_.present.end()) return {};
+    const auto list = nlohmann::json::parse(file->second, nullptr, false);
+    std::vector<nlohmann::json> entries;
+    for (const auto& entry : list.is_array() ? list : nlohmann::json::array()) {
+      if (entry.is_object()) entries.push_back(entry);
+    }
+    return entries;
   }
 
   /// The subnet that deployd would choose; what is chosen already stays.

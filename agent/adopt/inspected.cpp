@@ -117,6 +117,7 @@ class Reader {
     const auto labels = get_or<std::map<std::string, std::string>>(config_, "Labels", {});
     for (const auto& [name, value] : labels) {
       if (name == domain::labels::instance) out_.ours = true;
+      if (name == domain::labels::service) out_.ours_for = value;
       if (name == "com.docker.compose.project") out_.project = value;
       if (name == "com.docker.compose.service") out_.service = value;
       if (name == "com.docker.compose.project.working_dir") out_.project_folder = value;

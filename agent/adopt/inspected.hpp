@@ -30,6 +30,7 @@ struct InspectedContainer {
   bool running = false;
   std::int64_t pid = 0;
   bool ours = false;                     // deployctl made it
+  std::string ours_for;                  // the service that it made it for
   bool has_healthcheck = false;          // its own or the image's
   bool healthy = false;                  // says that
   std::vector<std::string> health_test;  // its own or the image's

@@ -170,10 +170,12 @@ class Maker {
             text.holds_secrets ? secret_mode : 0644);
     for (const auto port : text.waiting_ports) {
       new_ports_.push_back({service.name, port});
-      note(service.name, fmt::format("port {0} of the host is its container's now and Nginx's from then on: nobody "
-                                     "answers there from its first rollout on until you have run `deployctl init "
-                                     "--write` again, which takes Nginx some seconds",
-                                     port));
+      note(service.name,
+           fmt::format("port {} of the host is its container's now, which goes on answering there, with the version of "
+                       "now, after the service's first rollout (but not where its strategy is recreate); run "
+                       "`deployctl init --write` again then, which gives the port to Nginx, ends that container, and "
+                       "takes some seconds",
+                       port));
     }
     if (!behind_nginx() || route.upstream.empty()) return;
     domain::ProxySettings settings;
@@ -203,63 +205,25 @@ class Maker {
     return route;
   }
 
-  /// Ports of the host go to Nginx once nobody has them any more.
   void waiting_ports() {
     if (!behind_nginx()) return;
-    std::vector<WaitingPort> wait;
-    std::string servers;
-    for (const auto& port : survey_.waiting_ports) {
-      if (holder_of(port.host) != nullptr) {
-        wait.push_back(port);
-        continue;
-      }
-      servers += port_server(port);
-      moved_.push_back(fmt::format("{0}:{0}", port.host));
-      out_.changed.push_back(fmt::format("port {} of the host: Nginx listens there for {}", port.host, port.service));
-    }
-    wait.insert(wait.end(), new_ports_.begin(), new_ports_.end());
-    if (!servers.empty()) {
+    ports_ = hand_over_ports(survey_);
+    out_.changed.insert(out_.changed.end(), ports_.changed.begin(), ports_.changed.end());
+    if (!ports_.servers.empty()) {
       const auto path = survey_.nginx->upstreams + "/" + ports_file;
       const auto known = survey_.present.find(path);
       const std::string head =
           "# Ports of this host that were services' own. Written by `deployctl init`; it is yours.\n";
       const bool is_there = known != survey_.present.end();
-      add({path, is_there ? std::optional(known->second) : std::nullopt, (is_there ? known->second : head) + servers});
+      add({path, is_there ? std::optional(known->second) : std::nullopt,
+           (is_there ? known->second : head) + ports_.servers});
     }
+    auto wait = ports_.waiting;
+    wait.insert(wait.end(), new_ports_.begin(), new_ports_.end());
     if (wait.empty() && survey_.waiting_ports.empty()) return;
     auto list = nlohmann::json::array();
     for (const auto& port : wait) list.push_back({{"service", port.service}, {"port", port.host}});
     renew_own(survey_.config_folder + "/" + waiting_ports_file, list.dump(2) + "\n", 0644);
-  }
-
-  const InspectedContainer* holder_of(std::uint16_t port) const {
-    for (const auto& container : survey_.containers) {
-      const auto& ports = container.settings.ports;
-      if (std::ranges::any_of(ports, [&](const auto& own) { return own.host == port; })) return &container;
-    }
-    return nullptr;
-  }
-
-  std::string port_server(const WaitingPort& port) const {
-    const auto known = survey_.upstreams.find(port.service);
-    const auto& upstream = known == survey_.upstreams.end() || known->second.empty() ? port.service : known->second;
-    return fmt::format(R"(server {{
-    listen {};
-    client_max_body_size 0;
-    location / {{
-        proxy_pass http://{};
-        proxy_http_version 1.1;
-        proxy_set_header Host $http_host;
-        proxy_set_header X-Real-IP $remote_addr;
-        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-        proxy_set_header Upgrade $http_upgrade;
-        proxy_set_header Connection $deployctl_connection;
-        proxy_read_timeout 1h;
-        proxy_send_timeout 1h;
-    }}
-}}
-)",
-                       port.host, upstream);
   }
 
   void take_up() {
@@ -314,7 +278,7 @@ class Maker {
     wish.network = survey_.routing_network;
     wish.address = survey_.routing_address;
     wish.aliases = names;
-    wish.ports = moved_;
+    wish.ports = ports_.published;
     if (nginx.sees_upstreams) return wish;
     const auto inside = fs::path(nginx.upstreams).lexically_relative(project.folder).string();
     const bool below = !inside.empty() && !inside.starts_with("..");
@@ -346,18 +310,30 @@ class Maker {
     const auto& nginx = *survey_.nginx;
     std::vector<std::string> reasons;
     if (!nginx.sees_upstreams) reasons.push_back("to see the folder " + nginx.upstreams);
-    if (!moved_.empty()) reasons.push_back(fmt::format("to listen on {}", fmt::join(moved_, ", ")));
+    if (!ports_.published.empty()) {
+      reasons.push_back(fmt::format("to listen on {}", fmt::join(ports_.published, ", ")));
+    }
     const auto* project = nginx_project();
     if (reasons.empty()) return recreation_later(project);
-    if (project == nullptr) {
-      out_.problems.push_back(fmt::format(
-          "the container {} has to be made anew {}, and no Compose file defines it; make it anew yourself with -v "
-          "{}:{}:ro, then run this again",
-          nginx.container.name, fmt::join(reasons, " and "), nginx.upstreams, nginx.upstreams_inside));
-      return;
+    if (project == nullptr) return recreation_by_hand(reasons);
+    out_.recreate.emplace(NginxRecreation{reasons, project->files, project->name, nginx.container.service,
+                                          nginx.container.name, ports_.holders});
+  }
+
+  void recreation_by_hand(const std::vector<std::string>& reasons) {
+    const auto& nginx = *survey_.nginx;
+    std::vector<std::string> options;
+    if (!nginx.sees_upstreams) options.push_back(fmt::format("-v {}:{}:ro", nginx.upstreams, nginx.upstreams_inside));
+    for (const auto& port : ports_.published) options.push_back("-p " + port);
+    std::string first;
+    for (const auto& holder : ports_.holders) {
+      first +=
+          fmt::format("remove {}, which answers on port {} until then; ", holder.name, fmt::join(holder.ports, ", "));
     }
-    out_.recreate.emplace(
-        NginxRecreation{reasons, project->files, project->name, nginx.container.service, nginx.container.name});
+    out_.problems.push_back(
+        fmt::format("the container {} has to be made anew {}, and no Compose file defines it; {}make it anew yourself "
+                    "with {}, then run this again",
+                    nginx.container.name, fmt::join(reasons, " and "), first, fmt::join(options, " ")));
   }
 
   /// Compose makes a container anew whose service was changed, when somebody calls it next.
@@ -369,7 +345,8 @@ class Maker {
                         project->files,
                         project->name,
                         container.service,
-                        container.name});
+                        container.name,
+                        {}});
     out_.recreate_can_wait = true;
     out_.notes.push_back(
         fmt::format("{}: deployd connects it to the network {} as it runs, but its service in {} changes, so the next "
@@ -385,7 +362,7 @@ class Maker {
   std::set<std::string> left_;  // services that something in Nginx's files is in the way of
   std::vector<FileChange> nginx_files_;
   std::vector<WaitingPort> new_ports_;
-  std::vector<std::string> moved_;  // "8100:8100"
+  PortHandOver ports_;
   bool has_webhook_ = false;
   Proposal out_;
 };

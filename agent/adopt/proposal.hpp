@@ -8,6 +8,7 @@
 
 #include "agent/adopt/file_change.hpp"
 #include "agent/adopt/health_search.hpp"
+#include "agent/adopt/host_ports.hpp"
 #include "agent/adopt/service_finder.hpp"
 
 namespace deploy::adopt {
@@ -18,7 +19,8 @@ struct NginxRecreation {
   std::vector<std::string> files;    // of its Compose project
   std::string project;
   std::string service;
-  std::string container;  // its name
+  std::string container;            // its name
+  std::vector<PortHolder> holders;  // stopped right before that, and removed after it: Nginx gets their ports
 };
 
 struct Proposal {

@@ -45,6 +45,12 @@ struct WaitingPort {
   bool operator==(const WaitingPort&) const = default;
 };
 
+/// A container that deployd takes up, or took up, as its service's first revision.
+struct TakenUp {
+  std::string service;
+  std::string container;  // its whole id
+};
+
 struct EnvFileValues {
   std::string path;
   std::map<std::string, std::string> values;
@@ -61,6 +67,7 @@ struct Survey {
   std::map<std::string, std::string> upstreams;  // of those: service -> its `proxy.upstream`
   std::set<std::string> other_projects;          // of Compose, which are not asked about
   std::vector<WaitingPort> waiting_ports;
+  std::vector<TakenUp> taken_up;
   std::string config_folder;  // "/etc/deployctl"
   std::string state_folder;
   std::string routing_network;

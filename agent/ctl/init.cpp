@@ -91,8 +91,9 @@ class Init {
         tools_{engine_, runner_, random_hex(instance_bytes), [this](const std::string& text) { session_.say(text); }} {}
 
   Task<int> run() {
-    const auto brought_back = co_await adopt::bring_nginx_back(tools_, interrupted_.note);
-    if (!brought_back.empty()) session_.say(brought_back);
+    const auto settled = co_await adopt::settle_interrupted(tools_, interrupted_);
+    if (!settled.empty()) session_.say(settled);
+    adopt::ChangeJournal(copies_folder(options_)).forget_interrupted();
     config::Diagnostics diagnostics;
     std::vector<std::string> problems;
     const auto survey = co_await look(diagnostics, problems);
@@ -187,6 +188,21 @@ class Init {
     if (!proposal.recreate) return;
     session_.say(fmt::format("the container {} has to be made anew once, {}: {}", proposal.recreate->container,
                              fmt::join(proposal.recreate->reasons, " and "), recreation_takes));
+    tell_holders(proposal.recreate->holders);
+  }
+
+  void tell_holders(const std::vector<adopt::PortHolder>& holders) {
+    if (holders.empty()) return;
+    std::vector<std::string> who;
+    std::chrono::seconds longest{0};
+    for (const auto& holder : holders) {
+      who.push_back(fmt::format("{} (port {})", holder.name, fmt::join(holder.ports, ", ")));
+      longest = std::max(longest, holder.grace);
+    }
+    session_.say(
+        fmt::format("right before that, what still answers on these ports with the version from before is stopped, and "
+                    "removed afterwards: {}; nobody answers there for up to {} s more",
+                    fmt::join(who, ", "), longest.count()));
   }
 
   bool may_recreate(const adopt::Proposal& proposal) {
@@ -207,6 +223,9 @@ class Init {
     if (applied.nginx_away) {
       session_.say(
           fmt::format("{} was made anew in {}", proposal.recreate->container, human_duration(*applied.nginx_away)));
+    }
+    if (applied.ports_away) {
+      session_.say(fmt::format("the ports were without an answer for {}", human_duration(*applied.ports_away)));
     }
     if (!applied.copies.empty()) session_.say("what your files were like before is in " + applied.copies);
     session_.say(

@@ -94,7 +94,38 @@ TEST_CASE("an undo leaves nothing, and neither does the run after one that was c
     const auto found = ChangeJournal(files.copies).undo_interrupted();
     CHECK(found.restored == Texts{(files.folder / "new").string(), files.conf.string(), files.inner.string()});
     CHECK(found.note == "nginx");
-    CHECK(ChangeJournal(files.copies).undo_interrupted().restored.empty());
+    CHECK(!found.kept);
+    // Until that is put right, too; but the files are somebody's again.
+    std::ofstream(files.conf) << "edited\n";
+    const auto again = ChangeJournal(files.copies).undo_interrupted();
+    CHECK(again.restored.empty());
+    CHECK(again.note == "nginx");
+    CHECK(fs::exists(again.list));
+    CHECK(text_of(files.conf) == "edited\n");
+    ChangeJournal(files.copies).forget_interrupted();
+    CHECK(ChangeJournal(files.copies).undo_interrupted().note.empty());
+    std::ofstream(files.conf) << "before\n";
+  }
+  SECTION("undone, and cut short before what was marked is put right, too") {
+    {
+      ChangeJournal journal(files.copies);
+      journal.begin(files.changes, {});
+      journal.write();
+      journal.mark("nginx");
+      journal.undo();
+    }
+    const auto found = ChangeJournal(files.copies).undo_interrupted();
+    CHECK(found.restored.empty());
+    CHECK(found.note == "nginx");
+  }
+  SECTION("undone, with all that was marked") {
+    ChangeJournal journal(files.copies);
+    journal.begin(files.changes, {});
+    journal.write();
+    journal.mark("nginx");
+    journal.undo();
+    journal.forget();
+    CHECK(!fs::exists(files.copies));
   }
   SECTION("cut short in the middle of a file") {
     ChangeJournal(files.copies).begin(files.changes, {});
@@ -107,6 +138,25 @@ TEST_CASE("an undo leaves nothing, and neither does the run after one that was c
     CHECK(!fs::exists(files.folder / ".new.tmp"));
   }
   files.check_untouched();
+}
+
+TEST_CASE("what is kept is not undone by a later run, which hears what is left to do") {
+  Files files;
+  {
+    ChangeJournal journal(files.copies);
+    journal.begin(files.changes, {});
+    journal.write();
+    journal.mark("nginx");
+    journal.keep("the containers that are left");
+  }
+  const auto found = ChangeJournal(files.copies).undo_interrupted();
+  CHECK(found.restored.empty());
+  CHECK(found.kept);
+  CHECK(found.note == "the containers that are left");
+  CHECK(text_of(files.conf) == "a longer text than before\n");
+  CHECK(text_of(files.inner) == "inner\n");
+  ChangeJournal(files.copies).forget_interrupted();
+  CHECK(ChangeJournal(files.copies).undo_interrupted().note.empty());
 }
 
 TEST_CASE("a file that was changed meanwhile, or cannot be written, stops it before anything is changed") {

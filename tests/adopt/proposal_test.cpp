@@ -42,7 +42,7 @@ json image(const std::string& name) {
           {"Config", {{"Env", {"PATH=/bin"}}, {"ExposedPorts", {{"8080/tcp", json::object()}}}}}};
 }
 
-json backend() {
+json backend_container() {
   auto made = container("backend", "behindy/behindy-backend:latest", "172.20.0.5");
   made["Config"]["Env"] = {"PATH=/bin",
                            "SPRING_DATASOURCE_PASSWORD=correct-horse-battery",
@@ -66,7 +66,7 @@ adopt::Survey behindy(const std::string& conf) {
   survey.routing_subnet = "10.213.176.0/22";
   survey.routing_address = "10.213.176.2";
   survey.webhook_secret = std::string(64, 'c');
-  survey.containers = {adopt::read_inspected(backend(), image("behindy/behindy-backend:latest")),
+  survey.containers = {adopt::read_inspected(backend_container(), image("behindy/behindy-backend:latest")),
                        adopt::read_inspected(container("db", "postgres:15", "172.20.0.2"), image("postgres:15")),
                        adopt::read_inspected(container("llmserver", "behindy/behindy-story:latest", "172.20.0.6"),
                                              image("behindy/behindy-story:latest"))};
@@ -258,7 +258,136 @@ TEST_CASE("a port of the host waits for its container to go, and is Nginx's then
   CHECK(ports->after.find("    listen 8100;\n") != std::string::npos);
   CHECK(ports->after.find("        proxy_pass http://backend;\n") != std::string::npos);
   CHECK(file(second, "/etc/deployctl/waiting-ports.json")->after == "[]\n");
-  CHECK(second.problems.size() == 1);  // nobody can publish the port with this Nginx but its owner
+  // Nobody can publish the port with this Nginx but its owner.
+  CHECK(second.problems == Texts{"the container nginx has to be made anew to listen on 8100:8100, and no Compose file "
+                                 "defines it; make it anew yourself with -p 8100:8100, then run this again"});
+  survey.nginx->container.settings.ports = {{"", 8100, 8100, "tcp"}};
+  survey.containers.push_back(survey.nginx->container);
+  const auto third = adopt::make_proposal(survey, adopt::find_services(survey, {}), {});
+  CHECK(third.problems == Texts{});
+  CHECK(!third.recreate);
+  CHECK(file(third, "/srv/behindy-ops/nginx/upstreams/init-ports.conf") != nullptr);
+}
+
+TEST_CASE("what was said of a port of the host before the first rollout") {
+  auto survey = behindy(conf);
+  survey.containers[0].settings.ports = {{"", 8100, 8080, "tcp"}};
+  const auto proposal = adopt::make_proposal(survey, adopt::find_services(survey, {}), health());
+  CHECK(
+      std::ranges::find(proposal.notes,
+                        "backend: port 8100 of the host is its container's now, which goes on answering there, with "
+                        "the version of now, after the service's first rollout (but not where its strategy is "
+                        "recreate); run `deployctl init --write` again then, which gives the port to Nginx, ends that "
+                        "container, and takes some seconds") != proposal.notes.end());
+}
+
+namespace {
+
+constexpr auto old_id = "backend000000000000000000000000000000000000000000000000000000000";
+
+/// After backend's first rollout: the container of before goes on answering on port 8100, and Compose made Nginx.
+adopt::Survey left_running() {
+  auto survey = behindy(conf);
+  auto& before = survey.containers[0];
+  before.settings.ports = {{"", 8100, 8080, "tcp"}};
+  before.settings.stop_grace_period = std::chrono::seconds(30);
+  before.addresses["deployctl"] = "10.213.178.3";  // an automatic one
+  auto live = before;
+  live.id = std::string(64, 'f');
+  live.name = "backend-3f2a1c9-c0de42-1-1";
+  live.ours = true;
+  live.ours_for = "backend";
+  live.settings.ports.clear();
+  live.addresses["deployctl"] = "10.213.176.11";
+  survey.containers.push_back(live);
+  survey.service_files = {"backend", "llmserver"};
+  survey.network = network;
+  survey.upstreams = {{"backend", "backend"}};
+  survey.waiting_ports = {{"backend", 8100}};
+  survey.taken_up = {{"backend", old_id}};
+  survey.nginx->container.project = "ops";
+  survey.nginx->container.service = "nginx";
+  adopt::ComposeProject project;
+  project.name = "ops";
+  project.folder = "/srv/behindy-ops";
+  project.files = {"/srv/behindy-ops/docker-compose.yml"};
+  project.texts = {{project.files.front(), "services:\n  nginx:\n    image: nginx:alpine\n    ports: [\"80:80\"]\n"}};
+  project.model.resolved = {{"name", "ops"}, {"services", {{"nginx", {{"image", "nginx:alpine"}}}}}};
+  project.model.written = project.model.resolved;
+  survey.projects = {project};
+  return survey;
+}
+
+}  // namespace
+
+TEST_CASE("a port that only a container of before still answers on is handed over, and that container ends") {
+  const auto survey = left_running();
+  const auto proposal = adopt::make_proposal(survey, adopt::find_services(survey, {}), {});
+  CHECK(proposal.problems == Texts{});
+  CHECK(std::ranges::find(proposal.changed,
+                          "port 8100 of the host: Nginx listens there for backend; the container backend, which still "
+                          "answers there, is stopped and removed for it") != proposal.changed.end());
+  REQUIRE(proposal.recreate);
+  CHECK(!proposal.recreate_can_wait);
+  CHECK(proposal.recreate->reasons == Texts{"to listen on 8100:8100"});
+  REQUIRE(proposal.recreate->holders.size() == 1);
+  const auto& holder = proposal.recreate->holders.front();
+  CHECK(holder.id == old_id);
+  CHECK(holder.name == "backend");
+  CHECK(holder.ports == std::vector<std::uint16_t>{8100});
+  CHECK(holder.grace == std::chrono::seconds(30));
+  REQUIRE(file(proposal, "/srv/behindy-ops/docker-compose.yml") != nullptr);
+  CHECK(file(proposal, "/srv/behindy-ops/docker-compose.yml")->after.find("8100:8100") != std::string::npos);
+  CHECK(file(proposal, "/etc/deployctl/waiting-ports.json")->after == "[]\n");
+}
+
+TEST_CASE("a port goes on waiting while who has it is needed, or is not deployctl's to end") {
+  auto survey = left_running();
+  auto& before = survey.containers.front();
+  auto& live = survey.containers.back();
+  SECTION("there was no rollout yet") { survey.containers.pop_back(); }
+  SECTION("it has not given its address back yet") { before.addresses["deployctl"] = "10.213.176.10"; }
+  SECTION("it is another service's container that was rolled out") { live.ours_for = "llmserver"; }
+  SECTION("the new version is not routed to") { live.addresses.erase("deployctl"); }
+  SECTION("it was never taken up") { survey.taken_up.clear(); }
+  SECTION("another one was taken up") { survey.taken_up = {{"backend", std::string(64, 'e')}}; }
+  SECTION("it was taken up for another service") { survey.taken_up = {{"llmserver", old_id}}; }
+  SECTION("somebody else has the port, too") {
+    survey.containers[1].settings.ports = {{"127.0.0.1", 8100, 5432, "tcp"}};
+  }
+  const auto ports = adopt::hand_over_ports(survey);
+  CHECK(ports.waiting == survey.waiting_ports);
+  CHECK(ports.holders.empty());
+  CHECK(ports.servers == "");
+  CHECK(ports.published == Texts{});
+  CHECK(ports.changed == Texts{});
+}
+
+TEST_CASE("a container of before that is off the routing network altogether is handed over, too") {
+  auto survey = left_running();
+  survey.containers.front().addresses.erase("deployctl");
+  CHECK(adopt::hand_over_ports(survey).holders.size() == 1);
+}
+
+TEST_CASE("all ports of one container are handed over with it") {
+  auto survey = left_running();
+  survey.containers.front().settings.ports.push_back({"", 8200, 8080, "tcp"});
+  survey.waiting_ports.push_back({"backend", 8200});
+  const auto ports = adopt::hand_over_ports(survey);
+  REQUIRE(ports.holders.size() == 1);
+  CHECK(ports.holders.front().ports == std::vector<std::uint16_t>{8100, 8200});
+  CHECK(ports.published == Texts{"8100:8100", "8200:8200"});
+  CHECK(ports.waiting.empty());
+}
+
+TEST_CASE("where no Compose file defines Nginx, its owner ends the container of before") {
+  auto survey = left_running();
+  survey.projects.clear();
+  const auto proposal = adopt::make_proposal(survey, adopt::find_services(survey, {}), {});
+  CHECK(proposal.problems ==
+        Texts{"the container nginx has to be made anew to listen on 8100:8100, and no Compose file defines it; remove "
+              "backend, which answers on port 8100 until then; make it anew yourself with -p 8100:8100, then run this "
+              "again"});
 }
 
 }  // namespace deploy::tests

@@ -110,9 +110,11 @@ class Example:
 
     def init(self, *arguments):
         """deployctl init, as on a host that has none of it yet."""
-        return subprocess.run([RELEASE / "deployctl", "init", *arguments, "--config", self.config, "--state", HOST / "state",
-                               "--engine", f"unix://{self.engine.path}"],
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
+        return subprocess.run(self.init_command(*arguments), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
+
+    def init_command(self, *arguments):
+        return [RELEASE / "deployctl", "init", *arguments, "--config", self.config, "--state", HOST / "state",
+                "--engine", f"unix://{self.engine.path}"]
 
     def adopt(self):
         """Shown first, written then, and a second time there is nothing to do; then what its owner makes of it: docs/examples' deploy.d."""
