@@ -133,7 +133,7 @@ struct App::Parts {
                    addresses.site.routing_network),
           take_up(
               parts.engine, parts.journal, *parts.services, traffic, parts.complete(), parts.take_up_list,
-              {addresses.site.network, addresses.site.routing_network, addresses.site.names, parts.nginx_container()},
+              {addresses.site.network, addresses.site.routing_network, addresses.site.links, parts.nginx_container()},
               [&parts, routing = addresses.routing](const std::set<std::string>& taken) {
                 return parts.next_address(routing, taken);
               },
@@ -141,7 +141,7 @@ struct App::Parts {
           sweep(parts.engine, traffic, parts.clock, parts.journal, addresses.site.instance,
                 {parts.engine,
                  parts.journal,
-                 {addresses.site.waiting_ports, addresses.site.routing_network, addresses.site.names}}),
+                 {addresses.site.waiting_ports, addresses.site.routing_network, addresses.site.links}}),
           reconciler(parts.executor, parts.engine, parts.prober, parts.clock, parts.journal, traffic, sweep,
                      addresses.site.instance, addresses.site.routing_network, parts.nginx_container(),
                      [](const std::string& message) { spdlog::warn("{}", message); }),

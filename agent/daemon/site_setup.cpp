@@ -111,7 +111,7 @@ Task<SiteAddresses> prepare_site(ports::ContainerEngine& engine, store::Database
     if (nginx.on_host) {
       addresses.service_hosts.push_back(service.name + ":" + nginx.address);
     } else {
-      addresses.site.names.push_back(service.name);
+      addresses.site.links[service.name] = agent.nginx->container;
     }
   }
   co_return addresses;

@@ -296,7 +296,7 @@ Json endpoint_body(const ports::NetworkEndpoint& endpoint) {
   Json body = Json::object();
   if (!endpoint.address.empty()) body["IPAMConfig"]["IPv4Address"] = endpoint.address;
   if (!endpoint.aliases.empty()) body["Aliases"] = endpoint.aliases;
-  for (const auto& name : endpoint.asked_first) body["Links"].push_back(name + ":" + name);
+  for (const auto& [name, container] : endpoint.links) body["Links"].push_back(container + ":" + name);
   return body;
 }
 

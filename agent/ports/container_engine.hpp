@@ -21,6 +21,8 @@
 namespace deploy::ports {
 
 using Labels = std::map<std::string, std::string>;
+/// A name, and the container that it leads to.
+using Links = std::map<std::string, std::string>;
 using OnLog = std::function<void(std::string_view line)>;
 
 struct EngineVersion {
@@ -38,9 +40,9 @@ struct NetworkEndpoint {
   std::string network;  // name
   std::string address;  // IPv4, dotted; in a request empty means automatic
   std::vector<std::string> aliases;
-  /// In a request: names that this container asks this network for before any other (links of the API); what nobody
-  /// has on it is asked of the others as ever.
-  std::vector<std::string> asked_first = {};
+  /// In a request: what this container finds under a name on this network, before any other network is asked. While
+  /// that container is not there the name is looked up as ever.
+  Links links = {};
 };
 
 struct Container {

@@ -60,7 +60,7 @@ Task<bool> LeftRunning::give_address_back(domain::Target target) {
   // Between the two calls it reaches no service: nothing may come in between.
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
   if (is_there) co_await engine_.disconnect(container->id, site_.routing_network);
-  const ports::NetworkEndpoint any_address{site_.routing_network, "", {}, site_.names};
+  const ports::NetworkEndpoint any_address{site_.routing_network, "", {}, site_.links};
   co_await engine_.connect(container->id, any_address);
   co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
   co_return true;

@@ -23,7 +23,7 @@ class LeftRunning {
     /// each time, because `init` writes it again while deployd runs.
     std::filesystem::path list;
     std::string routing_network;
-    std::vector<std::string> names;  // of services, that Nginx has there
+    ports::Links links;  // of Site
   };
 
   LeftRunning(ports::ContainerEngine& engine, Journal& journal, Site site)

@@ -41,7 +41,7 @@ StepEffects::StepEffects(asio::any_io_executor executor, ports::ContainerEngine&
       journal_(journal),
       log_(log),
       site_(std::move(site)),
-      left_running_(engine, journal, {site_.waiting_ports, site_.routing_network, site_.names}),
+      left_running_(engine, journal, {site_.waiting_ports, site_.routing_network, site_.links}),
       resolve_(std::move(resolve)),
       builds_(executor, limits.builds),
       pulls_(executor, limits.pulls) {}
@@ -226,7 +226,7 @@ Task<std::string> StepEffects::make_container(ports::ContainerSpec spec, ports::
   if (name_taken) existing = co_await find_own(spec.name, own);
   if (name_taken && !existing) std::rethrow_exception(name_taken);
   if (existing) id = existing->id;
-  std::vector<ports::NetworkEndpoint> wanted{{site_.routing_network, address, {}, site_.names}};
+  std::vector<ports::NetworkEndpoint> wanted{{site_.routing_network, address, {}, site_.links}};
   for (const auto& network : spec.settings.networks) {
     if (network != spec.network.network && network != site_.routing_network) wanted.push_back({network, "", {}});
   }

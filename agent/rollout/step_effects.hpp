@@ -73,7 +73,7 @@ struct Site {
   int workers_leaving = 32;             // beyond so many workers of Nginx that are shutting down, a switch waits
   std::filesystem::path saved;          // folder below which hooks save what they write
   std::filesystem::path waiting_ports;  // the list of LeftRunning
-  std::vector<std::string> names = {};  // of services, that Nginx has on the routing network and is called by there
+  ports::Links links = {};  // services that are called through Nginx, to Nginx; empty where it runs in no container
 };
 
 /// How many at a time.

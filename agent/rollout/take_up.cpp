@@ -105,7 +105,7 @@ Task<void> TakeUp::take(domain::Service service, ports::Container container) {
 Task<std::string> TakeUp::first_address(ports::Container container) {
   const auto address = address_on(container, networks_.shared);
   const bool joined = !address_on(container, networks_.routing).empty();
-  if (networks_.names.empty() || address.empty() || joined) co_return co_await join(container);
+  if (networks_.links.empty() || address.empty() || joined) co_return co_await join(container);
   const auto nginx = co_await engine_.inspect(networks_.nginx);
   if (!nginx || address_on(*nginx, networks_.shared).empty()) co_return co_await join(container);
   co_return address;
@@ -114,7 +114,7 @@ Task<std::string> TakeUp::first_address(ports::Container container) {
 /// Live targets that were taken up and have not joined yet, with the address that they have now.
 Task<std::vector<domain::Target>> TakeUp::not_joined() {
   std::vector<domain::Target> found;
-  if (networks_.names.empty()) co_return found;
+  if (networks_.links.empty()) co_return found;
   for (auto target : journal_.targets.present()) {
     const bool taken_up =
         target.state == domain::TargetState::live && journal_.rollouts.get(target.rollout).cause == taken_up_cause;
@@ -152,7 +152,7 @@ Task<std::string> TakeUp::join(ports::Container container) {
   for (const auto& target : journal_.targets.present()) taken.insert(target.address);
   const auto present = address_on(container, networks_.routing);
   if (!present.empty() && !taken.contains(present)) co_return present;
-  const ports::NetworkEndpoint endpoint{networks_.routing, next_address_(taken), {}, networks_.names};
+  const ports::NetworkEndpoint endpoint{networks_.routing, next_address_(taken), {}, networks_.links};
   std::exception_ptr failure;
   try {
     co_await engine_.connect(container.id, endpoint);

@@ -30,8 +30,8 @@ class TakeUp {
   struct Networks {
     std::string shared;
     std::string routing;
-    std::vector<std::string> names;  // that Nginx has on the routing network; empty: it has none
-    std::string nginx;               // its container
+    ports::Links links;  // of Site
+    std::string nginx;   // its container
   };
 
   /// `list` is what `deployctl init` wrote, JSON: [{"service": "backend", "container": "<id>"}]; it need not be there.

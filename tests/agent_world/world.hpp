@@ -81,7 +81,7 @@ struct World {
   rollout::Resolve resolve;                    // null: settings without variables
   std::vector<domain::Service> services;
   rollout::Complete complete = as_configured;
-  std::vector<std::string> names;  // that Nginx has on the routing network
+  ports::Links links;  // of the services to Nginx
   std::int64_t keep_free_bytes = 0;
   rollout::MemoryRule memory;
   int workers_leaving = 32;
@@ -161,14 +161,14 @@ struct Agent {
                  of.workers_leaving,
                  of.folder.path(),
                  of.folder / "waiting-ports.json",
-                 of.names},
+                 of.links},
                 resolver(of), {of.builds, of.pulls}),
         runner(planner, effects, journal, of.clock, std::chrono::minutes(2)),
         dispatcher(context.get_executor(), journal, releases, runner, of.clock, of.services, 2,
                    [this](const std::string& complaint) { complaints.push_back(complaint); }),
         adoption(*through.engine, *through.prober, journal, traffic, of.services, "instance-1", "deployctl"),
         sweep(*through.engine, traffic, of.clock, journal, "instance-1",
-              {*through.engine, journal, {of.folder / "waiting-ports.json", "deployctl", of.names}}),
+              {*through.engine, journal, {of.folder / "waiting-ports.json", "deployctl", of.links}}),
         reconciler(context.get_executor(), *through.engine, *through.prober, of.clock, journal, traffic, sweep,
                    "instance-1", "deployctl", "nginx", [this](const std::string& message) { said.push_back(message); }),
         previews(journal, of.services, of.complete, resolver(of), "key", undrifted),

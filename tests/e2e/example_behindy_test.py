@@ -86,6 +86,10 @@ class Behindy(unittest.TestCase):
             self.assertEqual(report["failed"], 0, report)
         self.assertEqual(host.identities(*UNTOUCHED), untouched)
         self.assertEqual(self.sql("SELECT text FROM posts"), "kept")
+        # The container that was started as "llmserver" got no calls any more once its successor was live.
+        first = next(rollout for rollout in host.agent.rollouts()[host.taken_up:] if rollout["service"] == "llmserver")
+        drain, = (step for step in host.agent.view("show", str(first["id"]))["steps"] if step["kind"] == "drain")
+        self.assertRegex(drain["detail"], "^idle after ")
         self.cutting_habits()
 
     def habits(self):

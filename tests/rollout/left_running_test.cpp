@@ -30,7 +30,7 @@ constexpr auto answered_note =
 struct Shop {
   Shop() {
     world.services = {service_named("backend")};
-    world.names = {"backend"};
+    world.links = {{"backend", "nginx"}};
     ports::ContainerSpec spec;
     spec.name = old_container;
     spec.image = "registry/backend:v1";
@@ -46,7 +46,7 @@ struct Shop {
   void take_up(Agent& agent) {
     rollout::TakeUp take_up(
         world.engine, agent.journal, world.services, agent.traffic, world.complete, world.folder / "take-up.json",
-        {"internal", "deployctl", world.names, "nginx"}, [](const std::set<std::string>&) { return fixed_address; },
+        {"internal", "deployctl", world.links, "nginx"}, [](const std::set<std::string>&) { return fixed_address; },
         [](const std::string&) {});
     run_virtual(world.clock, take_up.run());
   }
@@ -61,7 +61,7 @@ struct Shop {
   bool is_left_running() {
     const auto known = endpoint();
     return world.engine.at(old_container).container.state == "running" && known &&
-           known->address.starts_with("10.2.2.") && known->asked_first == world.names;
+           known->address.starts_with("10.2.2.") && known->links == world.links;
   }
   bool was_stopped() const {
     const auto effects = world.engine.effects();

@@ -27,7 +27,7 @@ TEST_CASE("a container is on both networks, never under the service's name, asks
   World world;
   world.services = {service_named("backend")};
   world.services[0].container.labels = {{"team", "a"}};
-  world.names = {"backend", "llm"};
+  world.links = {{"backend", "nginx"}, {"llm", "nginx"}};
   Agent agent(world);
   agent.push({"backend"}, 'a');
   agent.work();
@@ -37,7 +37,7 @@ TEST_CASE("a container is on both networks, never under the service's name, asks
   CHECK(record.spec.network.aliases == std::vector{revision});
   const auto& routing = record.container.networks.back();
   CHECK(routing.network == "deployctl");
-  CHECK(routing.asked_first == world.names);
+  CHECK(routing.links == world.links);
   CHECK(record.spec.labels == ports::Labels{{"team", "a"},
                                             {"deployctl.instance", "instance-1"},
                                             {"deployctl.service", "backend"},

@@ -36,7 +36,7 @@ struct Before {
   void take_up(Agent& agent) {
     rollout::TakeUp take_up(
         world.engine, agent.journal, world.services, agent.traffic, world.complete, list,
-        {"internal", "deployctl", names, "nginx"},
+        {"internal", "deployctl", links, "nginx"},
         [this](const std::set<std::string>&) { return "10.2.0." + std::to_string(10 + next++); },
         [this](const std::string& message) { said.push_back(message); });
     run_virtual(world.clock, take_up.run());
@@ -44,7 +44,7 @@ struct Before {
 
   World& world;
   std::filesystem::path list;
-  Texts names;  // that Nginx has
+  ports::Links links;
   int next = 0;
   Texts said;
 };
@@ -184,14 +184,14 @@ TEST_CASE("where its whole configuration is not known it is live, and cannot be 
 
 namespace {
 
-/// On a network, with the names that it asks that network for first.
+/// On a network, with what it finds there first.
 struct Joined {
   std::string address;
-  Texts asked_first;
+  ports::Links links;
 };
 std::optional<Joined> on(World& world, const std::string& container, const std::string& network) {
   for (const auto& endpoint : world.engine.at(container).container.networks) {
-    if (endpoint.network == network) return Joined{endpoint.address, endpoint.asked_first};
+    if (endpoint.network == network) return Joined{endpoint.address, endpoint.links};
   }
   return std::nullopt;
 }
@@ -199,7 +199,7 @@ std::optional<Joined> on(World& world, const std::string& container, const std::
 /// Two services that run, an Nginx on the same network, and what `init` wrote of them.
 struct TwoBefore : Before {
   explicit TwoBefore(World& of) : Before(of) {
-    names = {"backend", "llm"};
+    links = {{"backend", "nginx"}, {"llm", "nginx"}};
     of.services = {service_named("llm"), service_named("backend")};
     llm = add_before(of, "llm");
     backend = add_before(of, "backend");
@@ -230,7 +230,7 @@ TEST_CASE("what was taken up asks Nginx for the services' names once Nginx route
   CHECK(world.proxy.history.front().at(0).targets.at(0).address == on(world, "llm", "internal")->address);
   CHECK(world.proxy.history.back().at(0).targets.at(0).address == on(world, "llm", "deployctl")->address);
   CHECK(world.proxy.history.back().at(1).targets.at(0).address == on(world, "backend", "deployctl")->address);
-  CHECK(on(world, "llm", "deployctl")->asked_first == Texts{"backend", "llm"});
+  CHECK(on(world, "llm", "deployctl")->links == before.links);
 
   before.take_up(agent);  // at the next start
   CHECK(world.proxy.apply_calls == 2);
@@ -244,7 +244,7 @@ TEST_CASE("an Nginx that is not on their network routes over ours from the start
   before.take_up(agent);
   CHECK(world.proxy.apply_calls == 0);
   CHECK(agent.journal.targets.live("llm").front().address == on(world, "llm", "deployctl")->address);
-  CHECK(on(world, "llm", "deployctl")->asked_first == Texts{"backend", "llm"});
+  CHECK(on(world, "llm", "deployctl")->links == before.links);
 }
 
 TEST_CASE("an Nginx that cannot route yet holds the start up, and a container has the address that it has by then") {
@@ -294,7 +294,7 @@ TEST_CASE("an agent that is killed anywhere while it takes up is followed by one
     for (const std::string name : {"llm", "backend"}) {
       const auto joined = on(world, name, "deployctl");
       REQUIRE(joined);
-      CHECK(joined->asked_first == Texts{"backend", "llm"});
+      CHECK(joined->links == before.links);
       CHECK(agent.journal.targets.live(name).front().address == joined->address);
     }
     CHECK(on(world, "llm", "deployctl")->address != on(world, "backend", "deployctl")->address);
