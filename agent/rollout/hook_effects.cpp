@@ -97,16 +97,42 @@ Task<std::string> StepEffects::run_one_off(Work& work, domain::Step step, domain
 
 /// Returns when it has ended.
 Task<int> StepEffects::exit_code_of(std::string container_id, ports::OnLog log) {
+  std::size_t heard = 0;
+  const ports::OnLog hear = [&](std::string_view line) {
+    ++heard;
+    log(line);
+  };
+  std::string unreadable = co_await read_log(container_id, true, hear);
+  if (!unreadable.empty()) log(unreadable);
+  const auto exit_code = co_await await_end(container_id);
+  if (!unreadable.empty()) co_return exit_code;
+  // The engine may end the stream of a container that has just ended before its last lines.
+  std::size_t again = 0;
+  const ports::OnLog rest = [&](std::string_view line) {
+    if (++again > heard) log(line);
+  };
+  unreadable = co_await read_log(container_id, false, rest);
+  if (!unreadable.empty()) log(unreadable);
+  co_return exit_code;
+}
+
+/// From its beginning. Returns why it cannot be read, else nothing: not every log driver can, and whether a container
+/// ended well is known all the same.
+Task<std::string> StepEffects::read_log(std::string container_id, bool follow, ports::OnLog on_line) {
   ports::LogOptions all;
   all.tail = -1;
-  all.follow = true;
+  all.follow = follow;
+  std::string failure;
   try {
-    co_await engine_.follow_logs(container_id, all, log);
+    co_await engine_.follow_logs(container_id, all, on_line);
   } catch (const Error& error) {
-    // Not every log driver can be read; whether it ended well is known all the same.
     if (error.kind() == ErrorKind::cancelled || error.transient()) throw;
-    log(error.message());
+    failure = error.message();
   }
+  co_return failure;
+}
+
+Task<int> StepEffects::await_end(std::string container_id) {
   for (;;) {
     const auto container = co_await engine_.inspect(container_id);
     if (!container) {

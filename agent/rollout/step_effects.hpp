@@ -140,6 +140,8 @@ class StepEffects {
   Task<Outcome> undo_before(Work& work, domain::Step step);
   Task<std::string> run_one_off(Work& work, domain::Step step, domain::Hook hook);
   Task<int> exit_code_of(std::string container_id, ports::OnLog log);
+  Task<std::string> read_log(std::string container_id, bool follow, ports::OnLog on_line);
+  Task<int> await_end(std::string container_id);
   Task<ports::ExecResult> run_once(const Work& work, std::string container_id, domain::Hook hook, std::string container,
                                    ports::OnData on_output);
   Task<std::string> run_inside(Work& work, domain::Hook hook);

@@ -281,7 +281,8 @@ Task<void> FakeEngine::follow_logs(std::string id, ports::LogOptions options, po
   for (;;) {
     auto* record = find(id);
     if (record == nullptr) break;
-    while (next < record->log.size()) {
+    const bool loses = loses_last_lines && options.follow && !runs(record->container);
+    while (next + (loses ? 1 : 0) < record->log.size()) {
       const std::string line = record->log[next++];
       on_line(line);
     }

@@ -58,6 +58,7 @@ class FakeEngine final : public ports::ContainerEngine {
   /// What a build does; by default it works.
   std::function<BuildOutcome(const ports::BuildRequest&)> on_build;
   ports::Clock* clock = nullptr;  // for what takes time
+  bool loses_last_lines = false;  // a log that is followed ends without the last line, where its container has ended
   /// Which references a registry holds, and the labels of their images; other labels are another image.
   std::map<std::string, ports::Labels> registry;
   std::map<std::string, std::chrono::milliseconds> pull_takes;  // by reference; others take no time

@@ -87,6 +87,17 @@ TEST_CASE("a migration that fails ends the rollout before anything was made, wit
   CHECK(world.engine.names().empty());
 }
 
+TEST_CASE("the last lines of a hook are shown although the engine ends its log before them") {
+  World world;
+  world.services = {migrating()};
+  world.engine.loses_last_lines = true;
+  hooks_exit_with(world, 3);
+  Agent agent(world);
+  agent.push({"backend"}, 'a');
+  agent.work();
+  CHECK(agent.last().log == std::vector<std::string>{"migrating", "done"});
+}
+
 TEST_CASE("a migration that does not end is stopped at its timeout") {
   World world;
   auto service = migrating();
