@@ -106,18 +106,28 @@ void Receiver::tell_refused() {
       refused_ == 1 ? "a request was" : std::to_string(refused_) + " requests were", refused_ == 1 ? "it" : "them");
 }
 
+std::string Receiver::note() const {
+  if (wrong_signatures_ == 0) return "";
+  return counted(wrong_signatures_, "webhook") +
+         " came with a wrong signature, and none with a right one since; where GitHub sent them, the secret in the "
+         "webhook's settings there is not the one that agent.yaml names";
+}
+
 Task<http::Response> Receiver::receive(http::Request request) {
   if (request.method != "POST") {
     auto refusal = http::error_response(405, "invalid", "the webhook takes POST requests only");
     refusal.headers["Allow"] = "POST";
     co_return refusal;
   }
-  if (!signature_matches(request.header("X-Hub-Signature-256"), request.body, secrets_)) {
+  const auto signature = request.header("X-Hub-Signature-256");
+  if (!signature_matches(signature, request.body, secrets_)) {
     tell_refused();
+    if (!signature.empty()) ++wrong_signatures_;
     co_return http::error_response(401, "invalid",
                                    "the header X-Hub-Signature-256 is missing or does not match the body; check the "
                                    "webhook's secret");
   }
+  wrong_signatures_ = 0;
   Reading reading = read(request, *services_(), config_repo_ ? &*config_repo_ : nullptr);
   // Free 25 MB before waiting for the disk.
   request.body = std::string();

@@ -46,6 +46,9 @@ class Receiver {
   /// sent again.
   Task<http::Response> receive(http::Request request);
 
+  /// What a person should know, in a sentence; empty: nothing.
+  std::string note() const;
+
  private:
   void tell_refused();
 
@@ -55,6 +58,7 @@ class Receiver {
   std::optional<domain::ConfigRepo> config_repo_;
   std::uint64_t refused_ = 0;
   std::uint64_t refused_told_next_ = 1;
+  std::uint64_t wrong_signatures_ = 0;  // since one was right; what has none at all is not GitHub's
 };
 
 }  // namespace deploy::webhook

@@ -160,11 +160,14 @@ class Writer {
     say("deployctl's own network goes");
     if (agent_.nginx) call({"docker", "network", "disconnect", agent_.routing.network, agent_.nginx->container});
     call({"docker", "network", "rm", agent_.routing.network});
-    out_.notes.push_back(
-        fmt::format("deployd's files ({}, agent.yaml, its services and its programs) stay where they are; take the "
-                    "network {} out of "
-                    "what Nginx is started with, if it stands there",
-                    agent_.state.string(), agent_.routing.network));
+    out_.notes.push_back(fmt::format(
+        "deployd's files ({}, agent.yaml, its services and its programs) stay where they are", agent_.state.string()));
+    out_.notes.push_back(fmt::format(
+        "before the next `docker compose up`: take the network {0} out of Nginx's service and of `networks` "
+        "in its Compose file, where `deployctl init` wrote it, else Compose ends with \"network {0} not "
+        "found\"; and give it the override files above with -f: without them it starts the images that it "
+        "built last, which may be older than what is live",
+        agent_.routing.network));
   }
 
   void stop(const LiveService& service) {

@@ -58,9 +58,9 @@ std::vector<std::string> names_in(const std::string& text) {
   return names;
 }
 
-bool looks_like_nginx(const InspectedContainer& container) {
-  const auto slash = container.image.rfind('/');
-  const auto image = std::string_view(container.image).substr(slash == std::string::npos ? 0 : slash + 1);
+bool is_nginx_image(std::string_view image) {
+  const auto slash = image.rfind('/');
+  if (slash != std::string_view::npos) image.remove_prefix(slash + 1);
   return image.starts_with("nginx") || image.starts_with("openresty") || image.starts_with("angie");
 }
 
@@ -174,6 +174,23 @@ class Look {
     out_.projects.push_back(std::move(found));
   }
 
+  /// Without it everything would be proposed as on a host that has none.
+  std::string nginx_that_does_not_run() const {
+    for (const auto& project : out_.projects) {
+      const auto services = project.model.resolved.value("services", nlohmann::json::object());
+      for (const auto& [name, service] : services.items()) {
+        if (!is_nginx_image(service.value("image", "")) || service.value("ports", nlohmann::json::array()).empty()) {
+          continue;
+        }
+        return fmt::format(
+            "the service {} of {} is an Nginx that does not run; start it with docker compose up -d {}, "
+            "and run this again",
+            name, fmt::join(project.files, ", "), name);
+      }
+    }
+    return "";
+  }
+
   const InspectedContainer* nginx_container() {
     const auto wanted = wish_.configuration && wish_.configuration->agent.nginx
                             ? wish_.configuration->agent.nginx->container
@@ -181,11 +198,15 @@ class Look {
     std::vector<const InspectedContainer*> found;
     for (const auto& container : out_.containers) {
       if (container.ours) continue;
-      if (wanted.empty() ? looks_like_nginx(container) : container.name == wanted) found.push_back(&container);
+      if (wanted.empty() ? is_nginx_image(container.image) : container.name == wanted) found.push_back(&container);
     }
     if (!wanted.empty() && found.empty()) {
       problems_.push_back(
           fmt::format("there is no container {} that runs; start it, or name Nginx's with --nginx", wanted));
+    }
+    if (wanted.empty() && found.empty()) {
+      const auto stopped = nginx_that_does_not_run();
+      if (!stopped.empty()) problems_.push_back(stopped);
     }
     if (found.size() < 2) return found.empty() ? nullptr : found.front();
     // Apps may have an Nginx of their own inside; the one that passes requests on has the ports.
@@ -199,8 +220,10 @@ class Look {
   }
 
   Task<void> nginx() {
-    const bool without = wish_.configuration && !wish_.configuration->agent.nginx;
-    if (without) co_return;
+    if (wish_.configuration) {
+      const auto& known = wish_.configuration->agent.nginx;
+      if (!known || known->container.empty()) co_return;  // there is none, or it runs on the host itself
+    }
     const auto* container = nginx_container();
     if (container == nullptr) co_return;
     const auto place = proxy::nginx_place(tools_.engine, tools_.runner, container->name, "");

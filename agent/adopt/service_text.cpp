@@ -202,9 +202,9 @@ class Text {
       std::error_code failure;
       if (!fs::exists(key, failure)) {
         note(fmt::format(
-            "it is fetched with a deploy key of its own: ssh-keygen -t ed25519 -N '' -f {}, and add {}.pub to "
-            "the repository's deploy keys",
-            key, key));
+            "it is fetched with a deploy key of its own: mkdir -p -m 700 {} && ssh-keygen -t ed25519 -N '' -f {}, and "
+            "add {}.pub to the repository's deploy keys",
+            fs::path(key).parent_path().string(), key, key));
       }
       if (!fs::exists(hosts, failure)) {
         note(fmt::format("its host is checked: ssh-keyscan github.com > {}, and compare it with what GitHub publishes",

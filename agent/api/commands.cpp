@@ -190,10 +190,14 @@ std::vector<domain::Rollout> Commands::to_cancel(const CancelRequest& request) {
       throw Error(ErrorKind::conflict, name_of(rollout) + " is being undone already");
     }
     if (rollout.phase == domain::Phase::running && !journal_.can_stop(rollout) && !journal_.bakes(rollout)) {
-      throw Error(ErrorKind::conflict, name_of(rollout) +
-                                           " has switched its traffic already and will be finished; go back with: "
-                                           "deployctl rollback " +
-                                           rollout.service);
+      const auto steps = journal_.rollouts.steps(rollout.id);
+      const bool switches = std::any_of(steps.begin(), steps.end(), [](const domain::Step& step) {
+        return step.kind == domain::StepKind::switch_traffic && step.state == domain::StepState::running;
+      });
+      const std::string reached = switches ? " is at its switch, which cannot be cut short; it goes on, or back by "
+                                             "itself where that fails. Once it has ended, go back with: "
+                                           : " has switched its traffic already and will be finished; go back with: ";
+      throw Error(ErrorKind::conflict, name_of(rollout) + reached + "deployctl rollback " + rollout.service);
     }
     rollouts.push_back(rollout);
   }

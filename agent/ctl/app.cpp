@@ -47,10 +47,17 @@ std::string duration_problem(const std::string& text) {
   return "'" + text + "' is not a duration such as 90s, 5m or 1h30m";
 }
 
-std::string number_problem(const std::string& text) {
+bool is_number(const std::string& text) {
   const bool digits = text.find_first_not_of("0123456789") == std::string::npos;
-  if (digits && text.size() <= 18 && text.find_first_not_of('0') != std::string::npos) return "";
-  return "'" + text + "' is not the number of a rollout; deployctl history lists them";
+  return digits && text.size() <= 18 && text.find_first_not_of('0') != std::string::npos;
+}
+
+std::string number_problem(const std::string& text) {
+  return is_number(text) ? "" : "'" + text + "' is not the number of a rollout; deployctl history lists them";
+}
+
+std::string release_problem(const std::string& text) {
+  return is_number(text) ? "" : "'" + text + "' is not the number of a release; deployctl show ROLLOUT names it";
 }
 
 /// Like CLI::Range, whose words differ from version to version.
@@ -93,7 +100,7 @@ void add_acting_commands(CLI::App& app, Arguments& arguments) {
   auto* rollback_command = app.add_subcommand("rollback", "Go back to an earlier revision of a service");
   auto* service = rollback_command->add_option("SERVICE", arguments.rollback.service, "The service");
   rollback_command->add_option("--release", arguments.rollback.release, "Take back all that this release brought")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Validator(release_problem, "NUMBER"))
       ->excludes(service);
   rollback_command->add_option("--to", arguments.rollback.to, "The revision; else the one that was live before");
   rollback_command->add_flag("--yes", arguments.rollback.yes,

@@ -53,7 +53,8 @@ Task<int> pause(Session session, PauseOptions options) {
   if (session.json()) {
     session.print(view);
   } else {
-    session.out << fmt::format("no rollout of {} begins until: deployctl resume {}\n", name_of(view.service),
+    session.out << fmt::format("no rollout of {} begins until: deployctl resume {}\n",
+                               view.service.empty() ? "any service" : printable(view.service),
                                argument_of(view.service));
   }
   co_return exit_done;

@@ -196,7 +196,8 @@ struct App::Parts {
   api::Queries queries;
   api::Commands commands;
   std::optional<Work> work;
-  std::string waiting_for;  // why no rollout can start yet; empty: they can
+  std::optional<webhook::Receiver> receiver;  // none without a webhook
+  std::string waiting_for;                    // why no rollout can start yet; empty: they can
 
   std::unique_ptr<proxy::NginxPlace> nginx_place();
   std::unique_ptr<ports::UpstreamProxy> proxy(proxy::NginxPlace* place, const SiteAddresses& addresses);
@@ -206,7 +207,8 @@ struct App::Parts {
   std::vector<std::string> changed_files() const;
   std::string nginx_container() const;
   rollout::Complete complete();
-  std::vector<std::string> notes() const;
+  std::vector<std::string> notes();
+  std::vector<std::string> not_configured();
   std::vector<std::string> drift() const;
   rollout::Previews& previews();
   std::string next_address(const proxy::RoutingPlan& routing, const std::set<std::string>& taken);
@@ -224,16 +226,15 @@ Task<void> App::run() {
   auto& parts = *parts_;
   const auto& agent = parts.configuration.agent;
 
-  std::optional<webhook::Receiver> receiver;
   if (agent.webhook) {
     std::vector<std::string> secrets;
     for (const auto& source : agent.webhook->secrets) secrets.push_back(config::load_secret(source));
-    receiver.emplace(
+    parts.receiver.emplace(
         secrets, [&parts] { return parts.services; }, parts.sink, agent.config_repo);
   }
   http::Server webhook_server(parts.executor, webhook_limits(), [&](http::Request request) -> Task<http::Response> {
     if (request.path() != agent.webhook->path) throw Error(ErrorKind::not_found, "there is nothing here");
-    co_return co_await receiver->receive(std::move(request));
+    co_return co_await parts.receiver->receive(std::move(request));
   });
   api::Parts served{parts.executor,
                     parts.journal,
@@ -312,7 +313,23 @@ rollout::Complete App::Parts::complete() {
   return [this](domain::Service service) { return compose.complete(std::move(service)); };
 }
 
-std::vector<std::string> App::Parts::notes() const {
+/// What is live and whose file is gone from `services`.
+std::vector<std::string> App::Parts::not_configured() {
+  std::set<std::string> names;
+  for (const auto& target : journal.targets.present()) {
+    if (target.state == domain::TargetState::live) names.insert(target.service);
+  }
+  for (const auto& service : *services) names.erase(service.name);
+  std::vector<std::string> lines;
+  for (const auto& name : names) {
+    lines.push_back(name + " is live and has no file in " + configuration.agent.services.string() +
+                    ": it keeps its requests, and no rollout reaches it; put the file back, or end it with: docker rm "
+                    "-f and the name of its container");
+  }
+  return lines;
+}
+
+std::vector<std::string> App::Parts::notes() {
   std::vector<std::string> all;
   if (!waiting_for.empty()) all.push_back(waiting_for);
   if (work && waiting_for.empty()) {
@@ -321,6 +338,9 @@ std::vector<std::string> App::Parts::notes() const {
     const auto missed = work->poller.notes();
     all.insert(all.end(), missed.begin(), missed.end());
   }
+  if (receiver && !receiver->note().empty()) all.push_back(receiver->note());
+  const auto forgotten = not_configured();
+  all.insert(all.end(), forgotten.begin(), forgotten.end());
   const auto unread = compose.problems();
   all.insert(all.end(), unread.begin(), unread.end());
   std::string changed;

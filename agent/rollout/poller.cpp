@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/rollout/adoption.hpp"
 #include "agent/rollout/naming.hpp"
 #include "agent/rollout/take_up.hpp"
 
@@ -143,10 +144,12 @@ void Poller::queue_missed() {
   if (!added.empty()) on_found_();
 }
 
-/// What was never rolled out, only taken up as it was, waits for somebody who wants it: an event or a person.
+/// What was only taken up as it was waits for somebody who wants a rollout: an event or a person. Where the state was
+/// lost, the newest commit may be the one that somebody went back from.
 bool Poller::is_polled(const domain::Service& service) {
   const auto last = journal_.rollouts.history(service.name, 1);
-  return !journal_.is_paused(service.name) && !last.empty() && last.front().cause != taken_up_cause;
+  if (journal_.is_paused(service.name) || last.empty()) return false;
+  return last.front().cause != taken_up_cause && last.front().cause != found_again_cause;
 }
 
 /// Something of the service is on its way that does not say yet what it brings.

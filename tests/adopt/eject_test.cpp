@@ -140,8 +140,11 @@ TEST_CASE("eject says in order how to do without deployctl, and writes what that
           "backend: nobody runs container.pre_stop any more before it is stopped",
           "llm: take the profile deployctl out of /srv/docker-compose.yml, /srv/more.yml, so that `docker compose up` "
           "starts it again",
-          "deployd's files (/var/lib/deployctl, agent.yaml, its services and its programs) stay where they are; take "
-          "the network deployctl out of what Nginx is started with, if it stands there"});
+          "deployd's files (/var/lib/deployctl, agent.yaml, its services and its programs) stay where they are",
+          "before the next `docker compose up`: take the network deployctl out of Nginx's service and of `networks` in "
+          "its Compose file, where `deployctl init` wrote it, else Compose ends with \"network deployctl not found\"; "
+          "and give it the override files above with -f: without them it starts the images that it built last, which "
+          "may be older than what is live"});
   REQUIRE(ejection.files.size() == 3);
   CHECK(ejection.files.at("upstreams/api.conf") ==
         "upstream api {\n    server backend:8080 max_fails=3;\n    keepalive 32;\n}\n");

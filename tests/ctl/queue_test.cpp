@@ -69,6 +69,14 @@ TEST_CASE("what the agent refuses to cancel is said in its words") {
   CHECK(ran.err == "deployctl: no rollout of backend is queued or under way\n");
 }
 
+TEST_CASE("a pause of everything says so") {
+  ScriptedAgent agent;
+  agent.on("POST /v1/pauses", json(api::PauseView{"", "", "root", "2026-07-01T09:30:00.000Z"}));
+  const auto paused = deployctl({"--socket", agent.socket(), "pause", "--all"});
+  CHECK(paused.code == 0);
+  CHECK(paused.out == "no rollout of any service begins until: deployctl resume --all\n");
+}
+
 TEST_CASE("pause and resume say what was done and how it ends") {
   ScriptedAgent agent;
   agent.on("POST /v1/pauses", json(api::PauseView{"backend", "a holiday", "root", "2026-07-01T09:30:00.000Z"}));

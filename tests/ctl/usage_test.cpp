@@ -25,6 +25,9 @@ TEST_CASE("a command line that makes no sense is one line and exit code 2") {
   CHECK(refused({"show", "twelve"}) ==
         "deployctl: ROLLOUT: 'twelve' is not the number of a rollout; deployctl history lists them; see deployctl "
         "--help\n");
+  CHECK(refused({"rollback", "--release", "abc"}) ==
+        "deployctl: --release: 'abc' is not the number of a release; deployctl show ROLLOUT names it; see deployctl "
+        "--help\n");
   CHECK(refused({"history", "--limit", "0"}) ==
         "deployctl: --limit: '0' is not a number from 1 to 1000; see deployctl --help\n");
   CHECK(refused({"logs", "a", "--tail", "10k"}) ==

@@ -77,6 +77,19 @@ class InitRefused(unittest.TestCase):
         self.assertEqual(self.host.files(), files)
         self.assertEqual(self.host.status("/api/health"), 200)
 
+    def test_an_nginx_that_does_not_run(self):
+        """Proposed as on a host without one, everything would lose its requests."""
+        host, compose = self.host, self.host.ops.work / "docker-compose.yml"
+        self.with_file(compose, 'services:\n  nginx:\n    image: nginx:local\n    ports: ["80:80"]\n')
+        host.engine.call("POST", "/containers/behindy-nginx/stop")
+        self.addCleanup(host.engine.call, "POST", "/containers/behindy-nginx/start")
+        files = host.files()
+        done = host.init("--write")
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertTrue(done.stderr.endswith(f"deployctl: the service nginx of {compose} is an Nginx that does not run; start it with "
+                                             f"docker compose up -d nginx, and run this again\n{LAST}"), done.stderr)
+        self.assertEqual(host.files(), files)
+
     def test_a_service_that_is_not_there(self):
         self.assert_refused(f"deployctl: there is no container of worker that runs; start it, or leave out --service worker\n{LAST}",
                             arguments=("--service", "worker"))

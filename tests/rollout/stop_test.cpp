@@ -82,6 +82,25 @@ TEST_CASE("after its switch a rollout cannot be cancelled, and the message says 
   CHECK(agent.last().phase == domain::Phase::succeeded);
 }
 
+TEST_CASE("one that is at its switch is not cancelled, and nobody says that it has switched") {
+  World world;
+  world.services = {service_named("backend")};
+  Agent agent(world);
+  auto commands = commands_of(agent);
+  agent.push({"backend"}, 'a');
+  agent.work();
+  std::string refusal;
+  world.proxy.on_point = [&](std::string_view point) {
+    if (point != "proxy.apply.before" || agent.last().phase != domain::Phase::running || !refusal.empty()) return;
+    refusal = error_of([&] { commands.cancel({"backend", 0}, "maria"); }).message();
+  };
+  agent.push({"backend"}, 'b');
+  agent.work();
+  CHECK(refusal ==
+        "rollout 2 of backend is at its switch, which cannot be cut short; it goes on, or back by itself where that "
+        "fails. Once it has ended, go back with: deployctl rollback backend");
+}
+
 TEST_CASE("a newer commit takes the place of a rollout that has not switched yet") {
   World world;
   world.services = {service_named("backend")};

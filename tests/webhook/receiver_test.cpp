@@ -140,6 +140,24 @@ TEST_CASE_METHOD(Fixture, "refused signatures are told in the log, and do not fi
   CHECK(lines() == 2);
 }
 
+TEST_CASE_METHOD(Fixture, "wrong signatures are a note until one is right; what has none is not GitHub's") {
+  auto request = request_of("push", payload_text(push_file));
+  const auto right = request.headers["X-Hub-Signature-256"];
+  request.headers.erase("X-Hub-Signature-256");
+  send(request);
+  CHECK(receiver.note().empty());
+  request.headers["X-Hub-Signature-256"] = "sha256=" + hmac_sha256_hex("a guess", request.body);
+  send(request);
+  send(request);
+  CHECK(
+      receiver.note() ==
+      "2 webhooks came with a wrong signature, and none with a right one since; where GitHub sent them, the secret in "
+      "the webhook's settings there is not the one that agent.yaml names");
+  request.headers["X-Hub-Signature-256"] = right;
+  send(request);
+  CHECK(receiver.note().empty());
+}
+
 TEST_CASE_METHOD(Fixture, "services are asked for with each delivery") {
   services->clear();
   CHECK(send(request_of("push", payload_text(push_file))).body ==
