@@ -61,7 +61,8 @@ class Bench:
         return self.agent.view("show", str(self.agent.rollouts()[-1]["id"]))
 
     def bare_calls(self):
-        """The calls of one rollout, as a script makes them: {call: ms}. Its container takes no traffic."""
+        """The calls of one rollout, as a script makes them: {call: ms}. Its container had requests before it is stopped, as one that
+        is replaced: the engine takes longer to stop such a one."""
         engine, nginx, took = self.scene.engine, self.scene.nginx, {}
 
         def call(name, action):
@@ -76,6 +77,8 @@ class Bench:
         call("start", lambda: engine.call("POST", "/containers/bare/start"))
         until(lambda: "listens" in engine.logs("bare"), "the bare container to listen", every=0.02)
         address = engine.address("bare", NETWORK)
+        subprocess.run([RELEASE / "load", "--target", f"{address}:8080", "--rate", "200", "--connections", "8", "--kinds",
+                        "keepalive-get,new-get", "--get-paths", "/api/info", "--seconds", "2"], check=True, stdout=subprocess.DEVNULL)
         file = nginx.upstreams / "bare.conf"
         call("write", lambda: file.write_text(f"upstream bare {{ server {address}:8080; }}\n"))
         call("nginx -t", lambda: engine.exec("nginx", "nginx", "-t", "-c", "/etc/nginx/main/nginx.conf"))
