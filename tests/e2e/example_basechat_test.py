@@ -62,6 +62,7 @@ class Basechat(unittest.TestCase):
             host.deliver(app, workflow_run)
         phases = {rollout["service"]: rollout["phase"] for rollout in host.settled(8)[6:]}
         self.assertEqual(phases, {"llm-agent": "rolled_back", "main-backend": "cancelled"})
+        host.namesake("llm-agent", "basechat_default")
         back = host.agent.ctl("rollback", "main-backend")
         self.assertEqual(back.returncode, 0, back.stderr)
         self.assertIn('"version":"v1"', host.get("http://127.0.0.1/api/version")[1])
@@ -74,6 +75,8 @@ class Basechat(unittest.TestCase):
             self.assertEqual(report["failed"], 0, report)
         self.assertEqual(host.identities(*UNTOUCHED), untouched)
         self.assertEqual(self.sql("SELECT text FROM chats"), "kept")
+        host.restart("http://127.0.0.1/api/health", "nginx")
+        self.assertEqual(host.get("http://127.0.0.1/api/version")[0], 200)
 
 
 if __name__ == "__main__":

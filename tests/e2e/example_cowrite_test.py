@@ -116,6 +116,7 @@ class Cowrite(unittest.TestCase):
                             "--get-paths", "/ai/stream?ms=3000", "--socket-paths", "/ws/document?ms=3000")
         browser = host.load("browser", "--rate", "2", "--connections", "8", "--kinds", "websocket",
                             "--socket-paths", "/document?ms=3000", port=8102)
+        host.namesake("core-api", "cowrite_cowrite-network")
         for app in APPS:
             host.release(app, "v3")
             host.deliver(app)
@@ -134,6 +135,8 @@ class Cowrite(unittest.TestCase):
         self.ports_answer()
         self.assertEqual(host.identities("cowrite-redis", "cowrite-nginx", "on-the-host"), untouched)
         self.assertEqual(host.docker("exec", "cowrite-redis", "redis-cli", "get", "draft"), "kept")
+        host.restart("http://127.0.0.1:8100/health", "nginx", "redis")
+        self.ports_answer()
 
 
 if __name__ == "__main__":

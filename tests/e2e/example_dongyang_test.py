@@ -63,6 +63,7 @@ class Dongyang(unittest.TestCase):
 
         self.assertEqual(host.identities(*UNTOUCHED), untouched)
         self.assertEqual(self.sql("SELECT text FROM chats"), "kept")
+        host.restart("http://127.0.0.1/api/health", "nginx", "postgres")
         ai = next(name for name in host.live_containers() if name.startswith("ai-"))
         self.assertEqual(host.docker("exec", ai, "ls", "/app/vector_store"), "document")
 
@@ -78,7 +79,7 @@ class Dongyang(unittest.TestCase):
     def a_namesake(self):
         """A container of somebody else takes a service's name on the shared network: the services go on finding each other."""
         host = self.host
-        host.docker("run", "--detach", "--name", "ai", "--network", "dongyang_chatbot-network", "node:local", "sleep", "600")
+        host.namesake("ai", "dongyang_chatbot-network")
         doctor = host.agent.ctl("doctor", "--config", str(host.config))
         self.assertIn("the container ai has the name ai on dongyang_chatbot-network, so calls to ai from containers that deployctl did not make",
                       doctor.stdout + doctor.stderr)

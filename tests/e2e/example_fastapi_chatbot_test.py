@@ -58,6 +58,8 @@ class FastapiChatbot(unittest.TestCase):
         host.prune_images()
         host.answers(f"{APP}/health/database", '"conversations": 1')
         self.assertEqual(host.identities(POSTGRES, "fastapi-chatbot-redis-1"), untouched)
+        host.restart(f"{APP}/health/database", "redis", "postgres")
+        host.answers(f"{APP}/health/database", '"conversations": 1')
 
 
 if __name__ == "__main__":

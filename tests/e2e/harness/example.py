@@ -74,6 +74,15 @@ class Example:
             self.engine.remove(holder)
         return said
 
+    def namesake(self, name, network):
+        """A container of somebody else takes a service's name where the services find each other."""
+        self.docker("run", "--detach", "--name", name, "--network", network, "node:local", "sleep", "600")
+
+    def restart(self, url, *services):
+        """docker compose restart, which cuts requests by itself; afterwards everything answers again."""
+        self.compose("restart", *services)
+        self.answers(url)
+
     def psql(self, container, user, database, statement):
         return self.docker("exec", container, "psql", "-U", user, "-d", database, "-At", "-c", statement)
 
