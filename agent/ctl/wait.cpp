@@ -43,35 +43,35 @@ Task<void> say_what_holds_up(Session session, api::AcceptedView accepted, Progre
 Task<Rollouts> follow(Session session, api::AcceptedView accepted, Progress* progress) {
   const Environment& environment = session.environment;
   std::int64_t seen = 0;
-  auto last_answer = std::chrono::steady_clock::now();
-  bool away = false;
+  std::optional<std::chrono::steady_clock::time_point> away_since;
   co_await say_what_holds_up(session, accepted, progress);
   while (true) {
     std::optional<Error> failure;
     try {
       ApiClient::OnEvent on_event = [&](const api::EventView& event) {
         seen = std::max(seen, event.seq);
-        last_answer = std::chrono::steady_clock::now();
+        away_since.reset();
         progress->on_event(event);
       };
       co_await session.client.follow_events(accepted.release, seen, on_event);
       auto rollouts = co_await read_rollouts(session, accepted);
       if (std::ranges::all_of(rollouts, api::is_final_phase, &api::RolloutView::phase)) co_return rollouts;
-      last_answer = std::chrono::steady_clock::now();
+      away_since.reset();
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::unreachable) throw;
       failure = error;
     }
-    if (failure && std::chrono::steady_clock::now() - last_answer >= environment.unreachable_limit) {
+    const auto now = std::chrono::steady_clock::now();
+    if (failure && away_since && now - *away_since >= environment.unreachable_limit) {
       throw Error(ErrorKind::unreachable,
                   fmt::format("gave up after {} without the agent: {}; the rollout goes on when it is back",
                               human_duration(environment.unreachable_limit), failure->message()));
     }
-    if (failure && !away) {
+    if (failure && !away_since) {
+      away_since = now;
       progress->say(fmt::format("{}; trying again for up to {}", failure->message(),
                                 human_duration(environment.unreachable_limit)));
     }
-    away = failure.has_value();
     co_await sleep_real(environment.reconnect_pause);
   }
 }

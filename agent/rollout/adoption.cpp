@@ -221,7 +221,7 @@ domain::Rollout Adoption::add_rollout(const std::string& service, domain::Phase 
   domain::Rollout rollout;
   rollout.release = journal_.rollouts.add_release(journal_.now());
   rollout.service = service;
-  rollout.cause = found_again_cause;
+  rollout.cause = "containers found by their labels, not in the state of deployd";
   rollout.phase = phase;
   rollout.reason = reason;
   rollout.created = journal_.now();

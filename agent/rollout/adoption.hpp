@@ -17,9 +17,6 @@
 
 namespace deploy::rollout {
 
-/// The cause of the rollouts by which they are live: what brought them is not known any more.
-inline constexpr auto found_again_cause = "containers found by their labels, not in the state of deployd";
-
 class Adoption {
  public:
   Adoption(ports::ContainerEngine& engine, ports::HealthProber& prober, Journal& journal, Traffic& traffic,

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "agent/rollout/adoption.hpp"
 #include "agent/rollout/naming.hpp"
 #include "agent/rollout/take_up.hpp"
 
@@ -144,12 +143,10 @@ void Poller::queue_missed() {
   if (!added.empty()) on_found_();
 }
 
-/// What was only taken up as it was waits for somebody who wants a rollout: an event or a person. Where the state was
-/// lost, the newest commit may be the one that somebody went back from.
+/// What was never rolled out, only taken up as it was, waits for somebody who wants it: an event or a person.
 bool Poller::is_polled(const domain::Service& service) {
   const auto last = journal_.rollouts.history(service.name, 1);
-  if (journal_.is_paused(service.name) || last.empty()) return false;
-  return last.front().cause != taken_up_cause && last.front().cause != found_again_cause;
+  return !journal_.is_paused(service.name) && !last.empty() && last.front().cause != taken_up_cause;
 }
 
 /// Something of the service is on its way that does not say yet what it brings.

@@ -8,6 +8,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from harness.behindy import NGINX, Behindy  # noqa: E402
+from harness.wait import until  # noqa: E402
 
 LAST = "deployctl: nothing was changed; once that is done, run this again\n"
 
@@ -82,6 +83,7 @@ class InitRefused(unittest.TestCase):
         host, compose = self.host, self.host.ops.work / "docker-compose.yml"
         self.with_file(compose, 'services:\n  nginx:\n    image: nginx:local\n    ports: ["80:80"]\n')
         host.engine.call("POST", "/containers/behindy-nginx/stop")
+        self.addCleanup(until, lambda: host.status("/api/health") == 200, "Nginx to answer again")
         self.addCleanup(host.engine.call, "POST", "/containers/behindy-nginx/start")
         files = host.files()
         done = host.init("--write")

@@ -11,6 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from harness.backend import SERVICE  # noqa: E402
 from harness.repos import release  # noqa: E402
 from harness.scene import NETWORK, Scene  # noqa: E402
+from harness.wait import until  # noqa: E402
 
 HEALTH = SERVICE["health"]
 ASK = "fetch('http://backend:8080/api/info').then((answer) => answer.text()).then(console.log)"
@@ -79,7 +80,7 @@ class NoNginx(unittest.TestCase):
         for file in pathlib.Path(json.loads(self.scene.agent.config.read_text())["state"]).glob("state.db*"):
             file.unlink()
         self.scene.agent.start()
-        self.assertTrue(all(self.scene.agent.live().values()), self.scene.agent.live())
+        until(lambda: all(self.scene.agent.live().values()), "who has a name to be live again")
         release(self.scene.repos["llm"], "v4")
         self.rollout("llm", "backend")
         self.assertIn("v4", self.from_outside())

@@ -1,7 +1,6 @@
 // What no webhook told of: found by looking, and put into the queue once.
 #include <catch2/catch_all.hpp>
 
-#include "agent/rollout/adoption.hpp"
 #include "tests/rollout/polled.hpp"
 
 using namespace deploy;
@@ -114,27 +113,6 @@ TEST_CASE("services that are paused, manual, without a repository or never rolle
   of.agent.journal.pauses.remove("paused");
   of.poll();
   CHECK(of.agent.last().cause == "poll: main of you/paused is at bbbbbbb");
-}
-
-TEST_CASE("what was found again after its state was lost waits for a person or an event: somebody may have gone back") {
-  World world;
-  world.services = {polled("backend")};
-  Polled of(world);
-  of.push("backend", 'a');
-  domain::Rollout again;
-  again.release = of.agent.journal.rollouts.add_release(world.clock.now());
-  again.service = "backend";
-  again.cause = rollout::found_again_cause;
-  again.phase = domain::Phase::succeeded;
-  again.created = world.clock.now();
-  of.agent.journal.rollouts.add(again);
-  move_branch(world, "backend", 'b');
-  of.poll();
-  CHECK(world.source.tips_asked.empty());
-  of.push("backend", 'b');
-  move_branch(world, "backend", 'c');
-  of.poll();
-  CHECK(of.agent.last().cause == "poll: main of you/backend is at ccccccc");
 }
 
 TEST_CASE("services of one repository and branch ask once, and go out together") {
