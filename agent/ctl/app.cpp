@@ -47,17 +47,18 @@ std::string duration_problem(const std::string& text) {
   return "'" + text + "' is not a duration such as 90s, 5m or 1h30m";
 }
 
-bool is_number(const std::string& text) {
+bool is_positive_number(const std::string& text) {
   const bool digits = text.find_first_not_of("0123456789") == std::string::npos;
   return digits && text.size() <= 18 && text.find_first_not_of('0') != std::string::npos;
 }
 
 std::string number_problem(const std::string& text) {
-  return is_number(text) ? "" : "'" + text + "' is not the number of a rollout; deployctl history lists them";
+  return is_positive_number(text) ? "" : "'" + text + "' is not the number of a rollout; deployctl history lists them";
 }
 
 std::string release_problem(const std::string& text) {
-  return is_number(text) ? "" : "'" + text + "' is not the number of a release; deployctl show ROLLOUT names it";
+  return is_positive_number(text) ? ""
+                                  : "'" + text + "' is not the number of a release; deployctl show ROLLOUT names it";
 }
 
 /// Like CLI::Range, whose words differ from version to version.

@@ -27,6 +27,7 @@
 #include "agent/rollout/poller.hpp"
 #include "agent/rollout/reconciler.hpp"
 #include "agent/rollout/take_up.hpp"
+#include "agent/rollout/unconfigured.hpp"
 #include "agent/source/git_mirror.hpp"
 #include "agent/source/git_work_tree.hpp"
 #include "agent/source/github_api.hpp"
@@ -208,7 +209,6 @@ struct App::Parts {
   std::string nginx_container() const;
   rollout::Complete complete();
   std::vector<std::string> notes();
-  std::vector<std::string> not_configured();
   std::vector<std::string> drift() const;
   rollout::Previews& previews();
   std::string next_address(const proxy::RoutingPlan& routing, const std::set<std::string>& taken);
@@ -313,22 +313,6 @@ rollout::Complete App::Parts::complete() {
   return [this](domain::Service service) { return compose.complete(std::move(service)); };
 }
 
-/// What is live and whose file is gone from `services`.
-std::vector<std::string> App::Parts::not_configured() {
-  std::set<std::string> names;
-  for (const auto& target : journal.targets.present()) {
-    if (target.state == domain::TargetState::live) names.insert(target.service);
-  }
-  for (const auto& service : *services) names.erase(service.name);
-  std::vector<std::string> lines;
-  for (const auto& name : names) {
-    lines.push_back(name + " is live and has no file in " + configuration.agent.services.string() +
-                    ": it keeps its requests, and no rollout reaches it; put the file back, or end it with: docker rm "
-                    "-f and the name of its container");
-  }
-  return lines;
-}
-
 std::vector<std::string> App::Parts::notes() {
   std::vector<std::string> all;
   if (!waiting_for.empty()) all.push_back(waiting_for);
@@ -339,7 +323,7 @@ std::vector<std::string> App::Parts::notes() {
     all.insert(all.end(), missed.begin(), missed.end());
   }
   if (receiver && !receiver->note().empty()) all.push_back(receiver->note());
-  const auto forgotten = not_configured();
+  const auto forgotten = rollout::unconfigured(journal, *services, configuration.agent.services.string());
   all.insert(all.end(), forgotten.begin(), forgotten.end());
   const auto unread = compose.problems();
   all.insert(all.end(), unread.begin(), unread.end());
